@@ -1,0 +1,1 @@
+"""Quintet: five families of deep learning side by side on your data."""

@@ -1,0 +1,104 @@
+"""Prepared data on disk: one folder a data set, arrays that are memory-mapped when read.
+
+    data/prepared/<name>/
+        spec.json                what it is: shapes, classes, counts, digest, source
+        set_aside.csv            file,reason of every example left out (header only when none was)
+        {train,validation,test}/
+            ids.npy              a name for each example, stable between preparations
+            inputs.npy           e.g. uint8 [example channel height width]
+            targets.npy          e.g. int64 [example]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quintet.errors import UserError
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What the data decide about a model and a report.
+
+    `kind` is 'image' (inputs uint8 [channel height width]); `target` is 'class' (int64 index into
+    `classes`). `mean` and `std` are per channel, of the training split scaled to 0..1.
+    `class_counts` gives, for each split, the number of examples of each class in order.
+    `digest` is the SHA-256 of the arrays and ids of all splits.
+    """
+
+    name: str
+    kind: str
+    target: str
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    counts: dict[str, int]
+    class_counts: dict[str, list[int]]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    set_aside: int
+    source: dict[str, str]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split's arrays, memory-mapped."""
+
+    ids: np.ndarray
+    inputs: np.ndarray
+    targets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def digest(splits: dict[str, Split]) -> str:
+    """SHA-256 over every split's ids, inputs and targets, with their shapes and types."""
+    hasher = hashlib.sha256()
+    for name in SPLITS:
+        for array in (splits[name].ids, splits[name].inputs, splits[name].targets):
+            hasher.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+            hasher.update(np.ascontiguousarray(array).data)
+    return "sha256:" + hasher.hexdigest()
+
+
+def save(folder: Path, spec: DataSpec, splits: dict[str, Split]) -> None:
+    """Write a prepared data set; `spec.json` comes last, so a folder that has one is whole."""
+    for name in SPLITS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for part in ("ids", "inputs", "targets"):
+            np.save(folder / name / f"{part}.npy", getattr(splits[name], part), allow_pickle=False)
+    (folder / "spec.json").write_text(json.dumps(asdict(spec), indent=1), encoding="utf8")
+
+
+def load_spec(folder: Path) -> DataSpec:
+    """The spec of a prepared data set."""
+    try:
+        fields: dict[str, Any] = json.loads((folder / "spec.json").read_text(encoding="utf8"))
+    except FileNotFoundError:
+        raise UserError(str(folder), "no prepared data set here", f"run: dvc repro prepare@{folder.name}") from None
+    for key in ("shape", "classes", "mean", "std"):
+        fields[key] = tuple(fields[key])
+    return DataSpec(**fields)
+
+
+def load_split(folder: Path, name: str) -> Split:
+    """One split, memory-mapped. Only evaluation may ask for 'test'."""
+    assert name in SPLITS, name
+    parts = {}
+    for part in ("ids", "inputs", "targets"):
+        file = folder / name / f"{part}.npy"
+        try:
+            parts[part] = np.load(file, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as e:
+            right = f"delete {folder} and run: dvc repro prepare@{folder.name}"
+            raise UserError(str(file), f"cannot be read ({e})", right) from e
+    return Split(**parts)
