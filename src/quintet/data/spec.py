@@ -1,19 +1,20 @@
 """Prepared data on disk: one folder a data set, arrays that are memory-mapped when read.
 
-    data/prepared/<name>/
-        spec.json                what it is: shapes, classes, counts, digest, source
-        set_aside.csv            file,reason of every example left out (header only when none was)
-        {train,validation,test}/
-            ids.npy              a name for each example, stable between preparations
-            inputs.npy           e.g. uint8 [example channel height width]
-            targets.npy          e.g. int64 [example]
+data/prepared/<name>/
+    spec.json                what it is: shapes, classes, counts, digest, source
+    set_aside.csv            file,reason of every example left out (header only when none was)
+    {train,validation,test}/
+        ids.npy              a name for each example, stable between preparations
+        inputs.npy           e.g. uint8 [example channel height width]
+        targets.npy          e.g. int64 [example]
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,10 @@ class DataSpec:
     `kind` is 'image' (inputs uint8 [channel height width]); `target` is 'class' (int64 index into
     `classes`). `mean` and `std` are per channel, of the training split scaled to 0..1.
     `class_counts` gives, for each split, the number of examples of each class in order.
-    `digest` is the SHA-256 of the arrays and ids of all splits.
+    `source` says where the examples came from ('took', 'path' or 'url', 'title', 'licence', 'source') and, in
+    'note', what a reader of results must know (a subset, copies). `digest` is the SHA-256 of the arrays
+    and ids of all splits. `copies` counts the examples that are an exact copy of an earlier one
+    ('all') and the test examples that stand in train or validation as well ('test_seen').
     """
 
     name: str
@@ -46,6 +50,7 @@ class DataSpec:
     set_aside: int
     source: dict[str, str]
     digest: str
+    copies: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Split:
         return len(self.ids)
 
 
-def digest(splits: dict[str, Split]) -> str:
+def digest(splits: Mapping[str, Split]) -> str:
     """SHA-256 over every split's ids, inputs and targets, with their shapes and types."""
     hasher = hashlib.sha256()
     for name in SPLITS:
@@ -70,13 +75,18 @@ def digest(splits: dict[str, Split]) -> str:
     return "sha256:" + hasher.hexdigest()
 
 
-def save(folder: Path, spec: DataSpec, splits: dict[str, Split]) -> None:
-    """Write a prepared data set; `spec.json` comes last, so a folder that has one is whole."""
+def save(folder: Path, spec: DataSpec, splits: Mapping[str, Split]) -> None:
+    """Write a prepared data set that is in memory."""
     for name in SPLITS:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for part in ("ids", "inputs", "targets"):
             np.save(folder / name / f"{part}.npy", getattr(splits[name], part), allow_pickle=False)
-    (folder / "spec.json").write_text(json.dumps(asdict(spec), indent=1), encoding="utf8")
+    save_spec(folder, spec)
+
+
+def save_spec(folder: Path, spec: DataSpec) -> None:
+    """Write `spec.json`, which must come last: a folder that has one is whole."""
+    (folder / "spec.json").write_text(json.dumps(asdict(spec), indent=1) + "\n", encoding="utf8")
 
 
 def load_spec(folder: Path) -> DataSpec:

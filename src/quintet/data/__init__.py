@@ -1,0 +1,190 @@
+"""The data sets that can be named in params.yaml, and the formats of the user's own data.
+
+These tables are free of torch, numpy and PIL: they say what an entry may contain and what its
+examples will look like, so that a model that does not fit is refused before anything is read.
+`quintet.data.prepare` turns an entry into arrays; `quintet.data.spec` reads them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quintet.data.listing import check_csv, check_folder, class_folders
+from quintet.data.options import (
+    Cifar10Options,
+    DigitsOptions,
+    FashionMnistOptions,
+    ImageCsvOptions,
+    ImageFolderOptions,
+    NamedOptions,
+    OfficialOptions,
+    Options,
+    OwnOptions,
+)
+from quintet.errors import UserError, unknown
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A public data set. Its module has `read(options, name, scratch) -> Examples`."""
+
+    module: str
+    kind: str
+    target: str
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    title: str
+    licence: str
+    source: str
+    embedded: bool
+    options: type[NamedOptions]
+
+
+@dataclass(frozen=True)
+class OwnFormat:
+    """A format of the user's own data; shape and classes come with the entry. Its module has `read`, as above."""
+
+    module: str
+    kind: str
+    target: str
+    title: str
+    options: type[OwnOptions]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is known of an entry's examples before they are prepared.
+
+    `classes` is empty where only the data can tell (a CSV, or a folder that is missing).
+    """
+
+    kind: str
+    target: str
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    title: str
+
+
+DATASETS: dict[str, Dataset] = {
+    "digits": Dataset(
+        module="quintet.data.digits",
+        kind="image",
+        target="class",
+        shape=(1, 8, 8),
+        classes=tuple("0123456789"),
+        title="Handwritten digits (scikit-learn)",
+        licence="CC BY 4.0",
+        source="E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI 1998 (its test part); "
+        "shipped with scikit-learn",
+        embedded=True,
+        options=DigitsOptions,
+    ),
+    "fashion-mnist": Dataset(
+        module="quintet.data.fashion_mnist",
+        kind="image",
+        target="class",
+        shape=(1, 28, 28),
+        classes=(
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
+        title="Fashion-MNIST",
+        licence="MIT",
+        source="Xiao, Rasul and Vollgraf, Fashion-MNIST, arXiv:1708.07747",
+        embedded=False,
+        options=FashionMnistOptions,
+    ),
+    "cifar10": Dataset(
+        module="quintet.data.cifar10",
+        kind="image",
+        target="class",
+        shape=(3, 32, 32),
+        classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        title="CIFAR-10",
+        licence="none stated; its authors ask for citation",
+        source="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
+        embedded=False,
+        options=Cifar10Options,
+    ),
+}
+
+OWN_FORMATS: dict[str, OwnFormat] = {
+    "image-folder": OwnFormat(
+        module="quintet.data.image_folder",
+        kind="image",
+        target="class",
+        title="own images, one folder per class",
+        options=ImageFolderOptions,
+    ),
+    "image-csv": OwnFormat(
+        module="quintet.data.image_folder",
+        kind="image",
+        target="class",
+        title="own images, classes in a CSV",
+        options=ImageCsvOptions,
+    ),
+}
+
+
+def named_options(where: str, entry: Mapping[str, Any]) -> type[NamedOptions]:
+    """The model that an entry of `data:` must satisfy, by its `set`; raises UserError if there is none."""
+    return DATASETS[_choice(where, entry, "set", "data set", DATASETS)].options
+
+
+def own_options(where: str, entry: Mapping[str, Any]) -> type[OwnOptions]:
+    """The model that an entry of `own_data:` must satisfy, by its `format`; raises UserError if there is none."""
+    return OWN_FORMATS[_choice(where, entry, "format", "format", OWN_FORMATS)].options
+
+
+def _choice(where: str, entry: Mapping[str, Any], key: str, noun: str, table: Mapping[str, Any]) -> str:
+    if key not in entry:
+        raise UserError(where, f"has no '{key}'", f"it takes: {', '.join(sorted(table))}")
+    value = entry[key]
+    if not isinstance(value, str) or value not in table:
+        raise unknown(f"{where}.{key}", noun, str(value), table)
+    return value
+
+
+def module_of(options: Options) -> str:
+    """The path of the module that reads such an entry."""
+    if isinstance(options, NamedOptions):
+        return DATASETS[options.set].module
+    assert isinstance(options, OwnOptions), options
+    return OWN_FORMATS[options.format].module
+
+
+def outline(options: Options) -> Outline:
+    """What a checked entry's examples will look like: enough to tell whether a model fits."""
+    if isinstance(options, NamedOptions):
+        known = DATASETS[options.set]
+        return Outline(known.kind, known.target, known.shape, known.classes, known.title)
+    assert isinstance(options, OwnOptions), options
+    own = OWN_FORMATS[options.format]
+    root = Path(options.path)
+    listed = class_folders(root) if options.format == "image-folder" and root.is_dir() else []
+    return Outline(own.kind, own.target, (options.channels, *options.image_size), tuple(listed), own.title)
+
+
+def check_source(where: str, options: Options) -> None:
+    """Raise UserError if the entry names a folder that is not there or cannot be what it should be.
+
+    Looks at names only, so it takes milliseconds; pictures are opened by `prepare`. Relative paths
+    are relative to the working directory, which is the project's root in every stage.
+    """
+    if isinstance(options, ImageCsvOptions):
+        check_csv(where, Path(options.path), options.labels)
+    elif isinstance(options, OwnOptions):
+        check_folder(where, Path(options.path))
+    elif isinstance(options, OfficialOptions) and options.path is not None and not Path(options.path).is_dir():
+        raise UserError(f"{where}.path", f"no such folder: {options.path}", "give the folder with the set's files")
