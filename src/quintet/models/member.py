@@ -15,15 +15,17 @@ Shape = tuple[int, ...]
 class Member:
     """One architecture of the catalogue.
 
-    `inputs` are the kinds of data its encoder reads, the native one first: 'image' [channel height
-    width], 'series' [time feature]. `fits` says, for complete settings and the shape of one example, why the two do not go
-    together, or None.
+    `title` names the architecture ('ResNet'), `variant` a network of it in terms of its settings
+    ('ResNet-{depth}'). `inputs` are the kinds of data its encoder reads, the native one first: 'image'
+    [channel height width], 'series' [time feature]. `fits` says, for complete settings and the shape
+    of one example, why the two do not go together and what would, or None.
     """
 
     path: str
     title: str
     paper: str
     inputs: tuple[str, ...]
+    variant: str = ""
     fits: Callable[[Mapping[str, Any], Shape], str | None] = lambda settings, shape: None
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,3 +33,7 @@ class Member:
         # YAML has lists only; the constructors take tuples.
         plain = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         return settings_of(self.path).model_validate(plain).model_dump()
+
+    def titled(self, settings: Mapping[str, Any]) -> str:
+        """What a leaderboard calls the network with these complete settings, such as 'ResNet-20'."""
+        return (self.variant or self.title).format(**settings)

@@ -1,5 +1,15 @@
 """The members of the transformer family."""
 
 from quintet.models.member import Member
+from quintet.models.transformer.fits import vit_fits
 
-MEMBERS: dict[str, Member] = {}
+MEMBERS: dict[str, Member] = {
+    "vit": Member(
+        path="quintet.models.transformer.vit:ViT",
+        title="ViT",
+        variant="ViT/{patch_size}",
+        paper="Dosovitskiy et al. 2021, An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
+        inputs=("image",),
+        fits=vit_fits,
+    ),
+}

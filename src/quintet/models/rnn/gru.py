@@ -1,0 +1,58 @@
+"""GRU. Cho et al. 2014, Learning Phrase Representations using RNN Encoder-Decoder, sec. 2.3.
+
+    r, z = sigmoid(W x + U h + b), each its own     n = tanh(W x + b + r (U h + b'))
+    h' = (1 - z) n + z h
+
+torch.nn.GRU computes it (gates in the order r, z, n); a test holds its output against these equations. As torch does, we
+differ from the paper in that the reset gate multiplies U h + b', not h: all of U h is then one matrix product per step.
+Weights: U orthogonal and W Glorot, gate by gate; biases zero. No paper fixes the size; 128 units serve images by rows.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from quintet.models.bounds import PositiveInt, Probability
+from quintet.models.layers.encoded import Encoded
+from quintet.models.rnn.readout import ReadOut
+
+
+class GRU(nn.Module):
+    """`num_layers` GRU layers over a series, read out as `pooling` says."""
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        *,
+        hidden_size: PositiveInt = 128,
+        num_layers: PositiveInt = 1,
+        bidirectional: bool = False,
+        dropout: Probability = 0.0,
+        pooling: Literal["last", "mean"] = "last",
+    ) -> None:
+        super().__init__()
+        self.recurrence = nn.GRU(
+            shape[1],
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            dropout=dropout if num_layers > 1 else 0.0,
+        )
+        self.readout = ReadOut(pooling, bidirectional=bidirectional, dropout=dropout)
+        self.pooled_dim = self.position_dim = hidden_size * (2 if bidirectional else 1)
+        for name, parameter in self.recurrence.named_parameters():
+            if name.startswith("bias"):
+                nn.init.zeros_(parameter)
+            else:
+                draw = nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_
+                for gate in parameter.chunk(3):
+                    draw(gate)
+
+    def forward(self, series: Float[Tensor, "batch time feature"]) -> Encoded:
+        states, _ = self.recurrence(series)
+        encoded: Encoded = self.readout(states)
+        return encoded

@@ -1,0 +1,61 @@
+"""LSTM. Hochreiter, Schmidhuber 1997, with the forget gate of Gers, Schmidhuber, Cummins 2000; no peepholes.
+
+    i, f, o = sigmoid(W x + U h + b), each its own     g = tanh(W x + U h + b)
+    c' = f c + i g                                     h' = o tanh(c')
+
+torch.nn.LSTM computes it (gates in the order i, f, g, o); a test holds its output against these equations. torch adds
+two biases where the equations have one. Weights: U orthogonal and W Glorot, gate by gate; the forget gate's bias starts
+at 1, so that memory lasts from the first step on (Jozefowicz, Zaremba, Sutskever 2015, An Empirical Exploration of
+Recurrent Network Architectures, sec. 2.2), the others at 0. No paper fixes the size; 128 units serve images by rows.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from quintet.models.bounds import PositiveInt, Probability
+from quintet.models.layers.encoded import Encoded
+from quintet.models.rnn.readout import ReadOut
+
+
+class LSTM(nn.Module):
+    """`num_layers` LSTM layers over a series, read out as `pooling` says."""
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        *,
+        hidden_size: PositiveInt = 128,
+        num_layers: PositiveInt = 1,
+        bidirectional: bool = False,
+        dropout: Probability = 0.0,
+        pooling: Literal["last", "mean"] = "last",
+    ) -> None:
+        super().__init__()
+        self.recurrence = nn.LSTM(
+            shape[1],
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            dropout=dropout if num_layers > 1 else 0.0,
+        )
+        self.readout = ReadOut(pooling, bidirectional=bidirectional, dropout=dropout)
+        self.pooled_dim = self.position_dim = hidden_size * (2 if bidirectional else 1)
+        for name, parameter in self.recurrence.named_parameters():
+            if name.startswith("bias"):
+                nn.init.zeros_(parameter)
+                if name.startswith("bias_ih"):
+                    nn.init.ones_(parameter[hidden_size : 2 * hidden_size])
+            else:
+                draw = nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_
+                for gate in parameter.chunk(4):
+                    draw(gate)
+
+    def forward(self, series: Float[Tensor, "batch time feature"]) -> Encoded:
+        states, _ = self.recurrence(series)
+        encoded: Encoded = self.readout(states)
+        return encoded

@@ -1,0 +1,36 @@
+"""From the states of a recurrent network, one per step, to features of the whole series."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from quintet.models.layers.encoded import Encoded
+
+
+class ReadOut(nn.Module):
+    """The last state or the mean of all, after dropout.
+
+    Of a network that reads both ways the last state is, for each half of the features, the one that
+    has seen the whole series: the last step's of the forward half, the first step's of the backward half.
+    The dropout is that of Zaremba, Sutskever, Vinyals 2014 (fig. 2) after the last layer; torch's
+    recurrent modules apply it between layers only.
+    """
+
+    def __init__(self, pooling: Literal["last", "mean"], *, bidirectional: bool, dropout: float) -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.bidirectional = bidirectional
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, states: Float[Tensor, "batch time feature"]) -> Encoded:
+        states = self.dropout(states)
+        if self.pooling == "mean":
+            return Encoded(states.mean(1), states)
+        if not self.bidirectional:
+            return Encoded(states[:, -1], states)
+        forward, backward = states.chunk(2, dim=-1)
+        return Encoded(torch.cat([forward[:, -1], backward[:, 0]], dim=-1), states)

@@ -1,0 +1,162 @@
+"""The Transformer encoder. Vaswani et al. 2017, Attention Is All You Need, sec. 3.1 to 3.3 and 5.4.
+
+The blocks of every Transformer here. Compared against torch.nn.TransformerEncoderLayer: same weights, same output, with
+either order of normalisation, with padding and with a causal mask. We differ from the paper:
+- `norm="pre"` normalises what goes into a sub-layer instead of what comes out of the sum, with one more normalisation
+  after the last block; it trains without warm-up at depth (Xiong et al. 2020). ViT has it so; the paper and BERT have
+  "post".
+- Query, key and value each get a Glorot draw of their own. torch.nn.MultiheadAttention draws the three as one matrix,
+  which makes them smaller by a factor of sqrt(2).
+
+Shapes: batch, time (positions), embed_dim. A mask is true where a token is real and false where it is padding.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention of a sequence on itself (sec. 3.2); `causal` hides from each token those after it."""
+
+    def __init__(self, embed_dim: int, num_heads: int, *, dropout: float = 0.0, causal: bool = False) -> None:
+        super().__init__()
+        assert embed_dim % num_heads == 0, f"{num_heads} heads can not share {embed_dim} features"
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.causal = causal
+        self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
+        self.out = nn.Linear(embed_dim, embed_dim)
+        for weight in (*self.qkv.weight.chunk(3), self.out.weight):
+            nn.init.xavier_uniform_(weight)
+        nn.init.zeros_(self.qkv.bias)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(
+        self, tokens: Float[Tensor, "batch time embed_dim"], mask: Bool[Tensor, "batch time"] | None = None
+    ) -> Float[Tensor, "batch time embed_dim"]:
+        heads = rearrange(self.qkv(tokens), "b t (three h d) -> three b h t d", three=3, h=self.num_heads)
+        query, key, value = heads.unbind(0)
+        visible = None
+        if mask is not None:
+            visible = mask[:, None, None, :]  # [batch head query key]
+            if self.causal:  # scaled_dot_product_attention takes a mask or `is_causal`, not both
+                time = mask.shape[1]
+                visible = visible & torch.ones(time, time, dtype=torch.bool, device=mask.device).tril()
+        mixed = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=visible,
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=self.causal and visible is None,
+        )
+        out: Tensor = self.out(rearrange(mixed, "b h t d -> b t (h d)"))
+        return out
+
+
+class FeedForward(nn.Module):
+    """The same two dense layers at every position (sec. 3.3)."""
+
+    def __init__(self, embed_dim: int, mlp_dim: int, *, dropout: float, activation: Literal["relu", "gelu"]) -> None:
+        super().__init__()
+        self.inner = nn.Linear(embed_dim, mlp_dim)
+        self.activation = nn.GELU() if activation == "gelu" else nn.ReLU()
+        self.dropout = nn.Dropout(dropout)
+        self.outer = nn.Linear(mlp_dim, embed_dim)
+        for linear in (self.inner, self.outer):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, tokens: Float[Tensor, "batch time embed_dim"]) -> Float[Tensor, "batch time embed_dim"]:
+        out: Tensor = self.outer(self.dropout(self.activation(self.inner(tokens))))
+        return out
+
+
+class Block(nn.Module):
+    """Attention, then the feed-forward layers, each with normalisation, dropout and a residual sum (fig. 1, left)."""
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        mlp_dim: int,
+        *,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.0,
+        norm: Literal["pre", "post"] = "post",
+        activation: Literal["relu", "gelu"] = "relu",
+        causal: bool = False,
+        norm_eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.norm = norm
+        self.norm1 = nn.LayerNorm(embed_dim, eps=norm_eps)
+        self.attention = SelfAttention(embed_dim, num_heads, dropout=attention_dropout, causal=causal)
+        self.norm2 = nn.LayerNorm(embed_dim, eps=norm_eps)
+        self.feed_forward = FeedForward(embed_dim, mlp_dim, dropout=dropout, activation=activation)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, tokens: Float[Tensor, "batch time embed_dim"], mask: Bool[Tensor, "batch time"] | None = None
+    ) -> Float[Tensor, "batch time embed_dim"]:
+        if self.norm == "pre":
+            tokens = tokens + self.dropout(self.attention(self.norm1(tokens), mask))
+            tokens = tokens + self.dropout(self.feed_forward(self.norm2(tokens)))
+        else:
+            tokens = self.norm1(tokens + self.dropout(self.attention(tokens, mask)))
+            tokens = self.norm2(tokens + self.dropout(self.feed_forward(tokens)))
+        return tokens
+
+
+class Encoder(nn.Module):
+    """A stack of blocks over embedded tokens; takes and gives [batch time embed_dim].
+
+    With `causal` it is what papers call a decoder-only Transformer. `attention_dropout` acts on the
+    attention weights, `dropout` on each sub-layer's output and inside the feed-forward layers.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        *,
+        num_layers: int,
+        num_heads: int,
+        mlp_dim: int,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.0,
+        norm: Literal["pre", "post"] = "post",
+        activation: Literal["relu", "gelu"] = "relu",
+        causal: bool = False,
+        norm_eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            Block(
+                embed_dim,
+                num_heads,
+                mlp_dim,
+                dropout=dropout,
+                attention_dropout=attention_dropout,
+                norm=norm,
+                activation=activation,
+                causal=causal,
+                norm_eps=norm_eps,
+            )
+            for _ in range(num_layers)
+        )
+        self.final_norm = nn.LayerNorm(embed_dim, eps=norm_eps) if norm == "pre" else nn.Identity()
+
+    def forward(
+        self, tokens: Float[Tensor, "batch time embed_dim"], mask: Bool[Tensor, "batch time"] | None = None
+    ) -> Float[Tensor, "batch time embed_dim"]:
+        for block in self.blocks:
+            tokens = block(tokens, mask)
+        out: Tensor = self.final_norm(tokens)
+        return out
