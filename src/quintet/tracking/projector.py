@@ -6,7 +6,8 @@ import logging
 import threading
 
 from quintet.tracking.journal import Journal
-from quintet.tracking.store import Projection, Store, reason
+from quintet.tracking.projection import Projection
+from quintet.tracking.store import Store, reason
 from quintet.tracking.system import SystemMetrics
 
 log = logging.getLogger(__name__)

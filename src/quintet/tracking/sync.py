@@ -8,7 +8,8 @@ from pathlib import Path
 
 from quintet.errors import UserError
 from quintet.tracking.journal import FILE_NAME, read_from
-from quintet.tracking.store import Projection, Store, reason
+from quintet.tracking.projection import Projection
+from quintet.tracking.store import Store, reason
 
 
 @dataclass

@@ -1,0 +1,7 @@
+"""What MLflow runs to load a model it keeps ("models from code"): no pickle, the classes come from quintet."""
+
+from mlflow.models import set_model
+
+from quintet.tracking.serving import ImageClassifier
+
+set_model(ImageClassifier())
