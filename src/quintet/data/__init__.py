@@ -24,6 +24,7 @@ from quintet.data.options import (
     Options,
     OwnOptions,
 )
+from quintet.data.places import mirror
 from quintet.errors import UserError, unknown
 
 
@@ -186,5 +187,7 @@ def check_source(where: str, options: Options) -> None:
         check_csv(where, Path(options.path), options.labels)
     elif isinstance(options, OwnOptions):
         check_folder(where, Path(options.path))
-    elif isinstance(options, OfficialOptions) and options.path is not None and not Path(options.path).is_dir():
+    elif isinstance(options, OfficialOptions) and options.path is None:
+        mirror()
+    elif isinstance(options, OfficialOptions) and not Path(options.path or "").is_dir():
         raise UserError(f"{where}.path", f"no such folder: {options.path}", "give the folder with the set's files")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -38,14 +38,32 @@ class Problem:
 
 @dataclass
 class Listing:
-    """Files with their classes. `ids` are paths below the folder, with forward slashes, sorted."""
+    """Files with their classes.
+
+    `ids` are paths below the folder, with forward slashes, sorted; `lines` gives, for each, the line of the
+    CSV it stands in; `unlisted` counts the images in the folder that the CSV does not name.
+    """
 
     root: Path
     ids: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    lines: dict[str, str] = field(default_factory=dict)
     unlisted: int = 0
+
+    def with_line(self, problem: Problem) -> Problem:
+        """The same with the line of the CSV that names the file, if one does."""
+        line = self.lines.get(problem.file)
+        return Problem(problem.file, f"{problem.reason} ({line})") if line else problem
+
+
+def write_problems(path: Path, problems: Iterable[Problem]) -> None:
+    """Write them as a CSV with the columns file and reason."""
+    with path.open("w", encoding="utf8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["file", "reason"])
+        writer.writerows((p.file, p.reason) for p in problems)
 
 
 def class_folders(root: Path) -> list[str]:
@@ -100,18 +118,14 @@ def _list_class(listing: Listing, home: Path, label: str) -> None:
         listing.problems.append(Problem(f"{_shown(label)}/", "the folder's name is not valid UTF-8"))
         return
     listing.classes.append(label)
-    empty = True
     for path in _walk(listing.root / label):
         name = path.relative_to(listing.root).as_posix()
         reason = _system(path.name) or _not_a_file(path, home) or _not_an_image(path)
-        empty = empty and reason == SYSTEM_FILE
         if reason:
             listing.problems.append(Problem(_shown(name), reason))
         else:
             listing.ids.append(name)
             listing.labels.append(label)
-    if empty:
-        listing.problems.append(Problem(f"{label}/", "empty class folder"))
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -166,6 +180,7 @@ def list_csv(where: str, root: Path, labels: str) -> Listing:
     for name in sorted(first_line):
         listing.ids.append(name)
         listing.labels.append(first_line[name][1])
+        listing.lines[name] = f"{labels}:{first_line[name][0]}"
     listing.classes = sorted(set(listing.labels))
     present = (p.relative_to(root).as_posix() for p in _walk(root) if p.suffix.lower() in EXTENSIONS)
     listing.unlisted = sum(name not in seen for name in present)

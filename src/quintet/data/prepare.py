@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import logging
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,20 @@ from numpy.typing import NDArray
 
 from quintet.data import DATASETS, module_of, outline
 from quintet.data.examples import Examples
-from quintet.data.listing import Problem
+from quintet.data.listing import write_problems
 from quintet.data.options import DigitsOptions, NamedOptions, Options, OwnOptions
 from quintet.data.spec import SPLITS, DataSpec, Split, digest, load_split, save_spec
 from quintet.data.split import fingerprints, stratified, thin
+from quintet.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# Rows handled at a time: large enough to be quick, small enough for memory at 4096x4096x3.
+# Rows are handled by as many at a time.
 _CHUNK_BYTES = 64 * 2**20
+
+BAD_FILES = "bad_files.csv"
+# How many problems the one-line error names; the file beside it has them all.
+_NAMED = 3
 
 
 def prepare(options: Options, name: str, out: Path) -> DataSpec:
@@ -32,10 +37,13 @@ def prepare(options: Options, name: str, out: Path) -> DataSpec:
     files that are missing, damaged or, with `on_bad: refuse`, not usable as examples.
     """
     out.mkdir(parents=True, exist_ok=True)
-    (out / "spec.json").unlink(missing_ok=True)
+    for stale in ("spec.json", BAD_FILES):
+        (out / stale).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="reading-", dir=out) as scratch:
-        examples: Examples = importlib.import_module(module_of(options)).read(options, name, Path(scratch))
+        examples = _read(options, name, Path(scratch))
         assert examples.inputs.shape[1:] == outline(options).shape, (examples.inputs.shape, outline(options).shape)
+        if isinstance(options, OwnOptions):
+            _accept(options, name, examples, out)
         if isinstance(options, NamedOptions) and options.subset is not None:
             examples = _subset(examples, options.subset, options.split_seed)
         copies = fingerprints(examples.inputs)
@@ -52,12 +60,33 @@ def prepare(options: Options, name: str, out: Path) -> DataSpec:
     return spec
 
 
-def write_problems(path: Path, problems: Iterable[Problem]) -> None:
-    """Write file,reason of what cannot be used."""
-    with path.open("w", encoding="utf8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(["file", "reason"])
-        writer.writerows((p.file, p.reason) for p in problems)
+def _read(options: Options, name: str, scratch: Path) -> Examples:
+    examples: Examples = importlib.import_module(module_of(options)).read(options, name, scratch)
+    if not isinstance(options, NamedOptions):
+        return examples
+    known = DATASETS[options.set]
+    # A reader that found another version of the set says so in a title of its own.
+    return replace(
+        examples,
+        source={"title": known.title, "licence": known.licence, "source": known.source, **examples.source},
+    )
+
+
+def _accept(options: OwnOptions, name: str, examples: Examples, out: Path) -> None:
+    """Raise UserError if the user's data must be mended first; the list of all problems lies in `out` then."""
+    bad = [p for p in examples.set_aside if not p.harmless]
+    refused = bool(bad) and options.on_bad == "refuse"
+    if not refused and len(examples.classes) >= 2:
+        return
+    listed = out / BAD_FILES
+    write_problems(listed, examples.set_aside)
+    where, first = f"own_data.{name}", ", ".join(f"{p.file} ({p.reason})" for p in bad[:_NAMED])
+    more = f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
+    if refused:
+        right = f"all are listed in {listed}: mend or remove them, or set on_bad: set-aside"
+        raise UserError(where, f"{len(bad):,} files, rows or classes cannot be used: {first}{more}", right)
+    what = f"only {len(examples.classes)} class of {options.path} can be used, {first}{more}"
+    raise UserError(where, what, f"it takes two classes or more; what is wrong is listed in {listed}")
 
 
 def _set_aside_note(spec: DataSpec, out: Path) -> str:
@@ -70,9 +99,10 @@ def _subset(examples: Examples, fraction: float, seed: int) -> Examples:
     # Three of a class can still be split three ways.
     kept = thin(examples.ids.tolist(), strata, fraction, 3, seed)
     note = f"subset: {len(kept):,} of {len(examples):,} examples, chosen by `subset: {fraction}`"
-    thinned = examples.take(kept)
-    thinned.source["note"] = "; ".join(filter(None, [examples.source["note"], note]))
-    return thinned
+    source = examples.source
+    title = source["title"].removesuffix(" subset") + " subset"
+    source = {**source, "title": title, "note": "; ".join(filter(None, [source["note"], note]))}
+    return replace(examples.take(kept), source=source)
 
 
 def _split(examples: Examples, options: Options, copies: list[bytes]) -> dict[str, NDArray[np.int64]]:
@@ -114,9 +144,6 @@ def _measure(options: Options, name: str, examples: Examples, out: Path, copies:
     splits = {split: load_split(out, split) for split in SPLITS}
     mean, std = channel_statistics(splits["train"])
     source = dict(examples.source)
-    if isinstance(options, NamedOptions):
-        known = DATASETS[options.set]
-        source = {"title": known.title, "licence": known.licence, "source": known.source, **source}
     if copies["test_seen"]:
         note = f"{copies['test_seen']} test examples are exact copies of training or validation examples"
         source["note"] = "; ".join(filter(None, [source["note"], f"{note}, as in the official split"]))
