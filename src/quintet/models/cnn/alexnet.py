@@ -2,8 +2,8 @@
 
 This is the one-tower network that torchvision has too, not the two-tower one of Krizhevsky, Sutskever, Hinton 2012.
 Compared against torchvision.models.alexnet: same weights, same output at 224 x 224. We differ:
-- Weights are drawn as He et al. 2015. The paper's normal(0, 0.01) with biases of 1, and torch's defaults, shrink the
-  signal at each layer, and on images of a few pixels the eight layers then hardly train.
+- Weights are drawn as in `draws.py`, to keep the signal's size on small maps too. The paper's normal(0, 0.01) with some
+  biases of 1, and torch's defaults, shrink it at each layer, and the eight layers then hardly train on small images.
 - No local response normalisation, as in torchvision; the 2012 paper's sec. 3.3 has it, VGG found it useless.
 
 Other sizes: the first convolution has stride s = side // 56, from 1 to the paper's 4, and kernel 2 s + 3, which makes a
@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from quintet.models.bounds import PositiveInt, Probability
+from quintet.models.cnn.draws import draw_by_inputs_met
 from quintet.models.layers.encoded import Encoded
 
 
@@ -37,22 +38,21 @@ class AlexNet(nn.Module):
         channels, *sides = shape
         stride = min(max(min(sides) // 56, 1), 4)
         kernel = 2 * stride + 3
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, kernel, stride, padding=2), nn.ReLU()]
-        sides = [(side + 4 - kernel) // stride + 1 for side in sides]
-
-        def pool() -> None:
-            nonlocal sides
-            if min(sides) >= 3:
+        layers: list[nn.Module] = []
+        for convolution, pooled in (
+            (nn.Conv2d(channels, width, kernel, stride, padding=2), True),
+            (nn.Conv2d(width, 3 * width, kernel_size=5, padding=2), True),
+            (nn.Conv2d(3 * width, 6 * width, kernel_size=3, padding=1), False),
+            (nn.Conv2d(6 * width, 4 * width, kernel_size=3, padding=1), False),
+            (nn.Conv2d(4 * width, 4 * width, kernel_size=3, padding=1), True),
+        ):
+            draw_by_inputs_met(convolution, sides)
+            layers += [convolution, nn.ReLU()]
+            if not layers[:-2]:  # the others keep the map's size
+                sides = [(side + 4 - kernel) // stride + 1 for side in sides]
+            if pooled and min(sides) >= 3:
                 layers.append(nn.MaxPool2d(kernel_size=3, stride=2))
                 sides = [(side - 3) // 2 + 1 for side in sides]
-
-        pool()
-        layers += [nn.Conv2d(width, 3 * width, kernel_size=5, padding=2), nn.ReLU()]
-        pool()
-        layers += [nn.Conv2d(3 * width, 6 * width, kernel_size=3, padding=1), nn.ReLU()]
-        layers += [nn.Conv2d(6 * width, 4 * width, kernel_size=3, padding=1), nn.ReLU()]
-        layers += [nn.Conv2d(4 * width, 4 * width, kernel_size=3, padding=1), nn.ReLU()]
-        pool()
         sides = [min(side, 6) for side in sides]
         self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(tuple(sides)))
         self.dense = nn.Sequential(
@@ -65,11 +65,9 @@ class AlexNet(nn.Module):
         )
         self.position_dim = 4 * width
         self.pooled_dim = hidden_size
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+        for module in self.dense:
+            if isinstance(module, nn.Linear):
+                draw_by_inputs_met(module)
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Encoded:
         maps = self.features(images)

@@ -2,10 +2,9 @@
 
 Depths 11, 13, 16, 19 are the paper's configurations A, B, D, E. Compared against torchvision.models.vgg11 to vgg19,
 plain and with batch normalisation: same weights, same output at 224 x 224. We differ:
-- All weights are drawn as He et al. 2015, by fan-in. (The paper starts deep networks from trained shallow ones;
-  torchvision draws convolutions by fan-out, dense layers with deviation 0.01, right for the 25,088 inputs at 224
-  pixels and six times too small for the 512 at 32.) Fan-in counts only what lies inside the map: on a map of one pixel,
-  eight of the nine weights meet padding, and the signal would fall to a third at each layer.
+- All weights are drawn as in `draws.py`, to keep the signal's size on small maps too. (The paper starts deep networks
+  from trained shallow ones; torchvision draws convolutions by fan-out, dense layers with deviation 0.01, which is right
+  for the 25,088 inputs at 224 pixels and six times too small for the 512 at 32.)
 
 Other sizes: a pool is left out once a side is 1 pixel (five pools need 32 pixels), and the dense layers read a map of
 at most 7 x 7, the paper's at 224 x 224.
@@ -13,7 +12,6 @@ at most 7 x 7, the paper's at 224 x 224.
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from einops import rearrange
@@ -21,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from quintet.models.bounds import PositiveInt, Probability
+from quintet.models.cnn.draws import draw_by_inputs_met
 from quintet.models.layers.encoded import Encoded
 
 # Convolutions in each of the five stages.
@@ -46,9 +45,7 @@ class VGG(nn.Module):
         for num_convolutions, factor in zip(STAGES[depth], (1, 2, 4, 8, 8), strict=True):
             for _ in range(num_convolutions):
                 convolution = nn.Conv2d(channels, factor * width, kernel_size=3, padding=1)
-                # Of three weights along a side, 3 - 2 / side meet a pixel on average; the rest meet padding.
-                fan_in = channels * math.prod(3 - 2 / side for side in sides)
-                nn.init.normal_(convolution.weight, std=math.sqrt(2 / fan_in))
+                draw_by_inputs_met(convolution, sides)
                 layers.append(convolution)
                 if batch_norm:
                     layers.append(nn.BatchNorm2d(factor * width))
@@ -69,11 +66,9 @@ class VGG(nn.Module):
         )
         self.position_dim = channels
         self.pooled_dim = hidden_size
-        for module in self.modules():
+        for module in self.dense:
             if isinstance(module, nn.Linear):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
+                draw_by_inputs_met(module)
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Encoded:
         maps = self.features(images)

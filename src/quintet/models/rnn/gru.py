@@ -3,7 +3,7 @@
     r, z = sigmoid(W x + U h + b), each its own     n = tanh(W x + b + r (U h + b'))
     h' = (1 - z) n + z h
 
-torch.nn.GRU computes it (gates in the order r, z, n); a test holds its output against these equations. As torch does, we
+torch.nn.GRU computes it (gates in the order r, z, n); a test holds its output against these equations. Like torch, we
 differ from the paper in that the reset gate multiplies U h + b', not h: all of U h is then one matrix product per step.
 Weights: U orthogonal and W Glorot, gate by gate; biases zero. No paper fixes the size; 128 units serve images by rows.
 """
