@@ -1,0 +1,248 @@
+"""The flow `quintet`: DVC's graph as Prefect tasks, as many at a time as there are slots.
+
+The flow's own thread is the scheduler: a stage is handed to a task only when all it needs is settled and
+its slots are free, so a task that Prefect shows as running really runs. Each task supervises one
+`dvc repro` family of processes; DVC is the only cache and the only judge of what is up to date.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from prefect import allow_failure, flow, get_client, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from pipelines.artifacts import Progress, publish_plan, publish_results
+from pipelines.duration import say_duration
+from pipelines.graph import read_graph, why_stale
+from pipelines.plan import chain_seconds, expected_seconds, finish_times, read_durations, record_durations
+from pipelines.run_stage import Outcome, StageProcesses, Stopped, repro, run_incomplete
+from pipelines.schedule import Result, Schedule, Step
+from pipelines.slots import Lease, Slots, cores, visible_gpus
+from quintet.errors import UserError
+
+_POLL_SECONDS = 2.0
+_NAMES: dict[Result, str] = {"ran": "Ran", "cached": "Cached", "skipped": "Skipped"}
+
+
+def _may_pass(_: Any, __: Any, state: State[Any]) -> bool:
+    """Whether another try could end better."""
+    return isinstance(state.data, Outcome) and state.data.transient
+
+
+@task(
+    task_run_name="{step.stage.name}",
+    retries=1,
+    retry_condition_fn=_may_pass,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def perform(
+    step: Step, root: Path, processes: StageProcesses, environment: Mapping[str, str], force: bool
+) -> State[Outcome]:
+    """One stage; the state's name is Ran, Cached, Skipped, Failed or Cancelled."""
+    log = get_run_logger().info
+    try:
+        if step.how == "repro":
+            outcome = repro(step.stage, root, processes, log, environment, force)
+        elif step.how == "incomplete":
+            outcome = run_incomplete(step.stage, root, processes, log, environment, step.missing)
+        else:
+            outcome = Outcome("cached" if step.how == "cached" else "skipped", 0.0, step.why)
+    except Stopped:
+        outcome = Outcome("stopped", 0.0, "the flow ended before it could start")
+    message = " · ".join(part for part in (say_duration(outcome.seconds), outcome.detail) if part)
+    if outcome.result == "failed":
+        return Failed(message=message, data=outcome)
+    if outcome.result == "stopped":
+        return Cancelled(message=message, data=outcome)
+    return Completed(name=_NAMES[outcome.result], message=message, data=outcome)
+
+
+# The slots say how many stages run at a time; this only keeps the number of threads finite.
+_THREADS: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=256)  # type: ignore[assignment]
+
+
+@flow(name="quintet", task_runner=_THREADS, persist_result=False)
+def run_pipeline(
+    root: str = ".",
+    stages: list[str] | None = None,
+    slots: int | None = None,
+    force: bool = False,
+    keep_going: bool = True,
+) -> State[Any]:
+    """Brings the stages of a DVC repository up to date.
+
+    Args:
+        root: The folder that holds dvc.yaml.
+        stages: Stages ('train@lenet'), groups ('train') or patterns ('*@lenet*') to bring up to date with all
+            they need; everything if left out.
+        slots: CPU slots to share out; the cores of this machine if left out.
+        force: Run the named stages (all, if none are named) even where nothing changed.
+        keep_going: After a failure go on with the stages that do not depend on it.
+    """
+    place = Path(root).resolve()
+    (place / ".prefect").mkdir(exist_ok=True)
+    try:
+        # Two flows in one workspace would write the same outputs. The kernel drops the lock with its holder.
+        with FileLock(place / ".prefect" / "flow.lock", timeout=0):
+            return _Run(place, stages, slots, force, keep_going).run()
+    except Timeout:
+        return Failed(message=f"{place}: another flow is running here; wait for it, or cancel it")
+    except UserError as error:
+        return Failed(message=str(error))
+
+
+class _Run:
+    """One run of the flow."""
+
+    def __init__(self, root: Path, stages: list[str] | None, slots: int | None, force: bool, keep_going: bool) -> None:
+        whole = read_graph(root)
+        self.root = root
+        self.graph = whole.select(stages) if stages else whole
+        self.forced = {name for item in stages or whole.stages for name in whole.named(item)} if force else set()
+        self.slots = Slots(cores() if slots is None else slots, visible_gpus())
+        self.schedule = Schedule(self.graph, why_stale(root), self.forced, keep_going)
+        for name in self.schedule.reasons:
+            self.slots.check(name, self.graph.stages[name].gpus)
+        self.expected = expected_seconds(self.graph, read_durations(root))
+        self.processes = StageProcesses()
+        self.futures: dict[str, PrefectFuture[Any]] = {}
+        self.leases: dict[str, Lease] = {}
+        self.started: dict[str, float] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self.finished: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.log = get_run_logger()
+
+    def run(self) -> State[Any]:
+        publish_plan(self.graph, self.schedule.reasons, self.expected)
+        self.log.info(
+            "%d of %d stages to run, %d CPU slots, GPUs: %s",
+            len(self.schedule.reasons), len(self.graph.stages), self.slots.cpus, ", ".join(self.slots.gpus) or "none",
+        )  # fmt: skip
+        progress = Progress(len(self.graph.stages))
+        try:
+            with get_client(sync_client=True) as client:
+                self._loop(progress, client)
+        except BaseException as reason:
+            # A signal, Ctrl-C, or our own mistake: whatever it is, no process of a stage outlives it.
+            self.log.warning("Ending %d running stages", len(self.leases))
+            self.processes.end_all()
+            for future in self.futures.values():
+                future.wait(5)
+            if isinstance(reason, KeyboardInterrupt | _CancelledInUI):
+                return Cancelled(message=f"Cancelled. {summary(self._settled())}")
+            raise
+        finally:
+            record_durations(self.root, {name: o.seconds for name, o in self.outcomes.items() if o.result == "ran"})
+        publish_results(self.root)
+        line = summary(self.outcomes)
+        self.log.info(line)
+        good = all(outcome.result in ("ran", "cached") for outcome in self.outcomes.values())
+        return Completed(message=line) if good else Failed(message=line)
+
+    def _loop(self, progress: Progress, client: SyncPrefectClient) -> None:
+        chain = chain_seconds(self.graph, self.expected)
+        polled = time.monotonic()
+        while not self.schedule.finished:
+            # Longest chain first; a stage that does not fit now lets smaller ones pass.
+            for step in sorted(self.schedule.ready(), key=lambda step: -chain[step.stage.name]):
+                self._start(step)
+            try:
+                self._settle(self.finished.get(timeout=_POLL_SECONDS))
+                while not self.finished.empty():
+                    self._settle(self.finished.get())
+                progress.update(len(self.outcomes), self._left())
+            except queue.Empty:
+                pass
+            if time.monotonic() - polled > _POLL_SECONDS:
+                polled = time.monotonic()
+                self._look_for_cancellation(client)
+
+    def _start(self, step: Step) -> None:
+        name = step.stage.name
+        environment = {"QUINTET_FLOW_RUN_ID": str(flow_run.id)}
+        if step.how in ("repro", "incomplete"):
+            lease = self.slots.take(step.stage.cpus, step.stage.gpus)
+            if lease is None:
+                return
+            self.leases[name] = lease
+            environment |= self.slots.environment(lease)
+        self.schedule.start(name)
+        self.started[name] = time.monotonic()
+        # Settled already: these only draw the arrows in Prefect's picture of the run.
+        needed: list[Any] = [allow_failure(self.futures[upstream]) for upstream in step.stage.needs]
+        future: PrefectFuture[Any] = perform.with_options(name=step.stage.group).submit(
+            step, self.root, self.processes, environment, name in self.forced, return_state=False, wait_for=needed
+        )
+        self.futures[name] = future
+        future.add_done_callback(lambda _: self.finished.put(name))
+
+    def _settle(self, name: str) -> None:
+        outcome: Outcome = self.futures[name].result(raise_on_failure=False)
+        if not isinstance(outcome, Outcome):
+            raise RuntimeError(f"Prefect did not run the task of {name}: {self.futures[name].state}")
+        if name in self.leases:
+            self.slots.give_back(self.leases.pop(name))
+        self.outcomes[name] = outcome
+        self.schedule.settle(name, outcome.result)
+        if outcome.result != "cached" or outcome.seconds:
+            self.log.info("%s %s, %s %s", name, outcome.result, say_duration(outcome.seconds), outcome.detail)
+
+    def _settled(self) -> dict[str, Outcome]:
+        """Outcomes so far, those that ended with the run included."""
+        late = {name: self.futures[name].result(raise_on_failure=False) for name in self.leases}
+        return {**self.outcomes, **{name: outcome for name, outcome in late.items() if isinstance(outcome, Outcome)}}
+
+    def _left(self) -> str:
+        """The time left in words; nothing where some stage's duration is not known."""
+        now = time.monotonic()
+        running = [name for name in self.leases if name not in self.outcomes]
+        seconds: dict[str, float] = {}
+        for name in [*running, *(n for n in self.schedule.waiting if n in self.schedule.reasons)]:
+            expected = self.expected[name]
+            if expected is None:
+                return ""
+            seconds[name] = max(0.0, expected - (now - self.started.get(name, now)))
+        ends = finish_times(self.graph, seconds, self.slots.cpus, running)
+        return say_duration(max(ends.values())) if ends else ""
+
+    def _look_for_cancellation(self, client: SyncPrefectClient) -> None:
+        """Cancelling in the UI reaches a deployed run by signal from its worker; this reaches it without one too:
+        a run started by hand, or one whose worker was killed."""
+        try:
+            state = client.read_flow_run(flow_run.id).state
+        except Exception as error:
+            self.log.debug("Prefect's server did not answer: %s", error)
+            return
+        if state is not None and (state.is_cancelling() or state.is_cancelled()):
+            raise _CancelledInUI
+
+
+class _CancelledInUI(Exception):
+    """Somebody pressed Cancel."""
+
+
+def summary(outcomes: Mapping[str, Outcome]) -> str:
+    """One line: what ran, was cached, skipped, failed, each with its seconds."""
+    parts = []
+    for result in ("ran", "cached", "skipped", "failed", "stopped"):
+        chosen = {name: outcome for name, outcome in outcomes.items() if outcome.result == result}
+        if chosen:
+            listed = ", ".join(
+                f"{name} ({outcome.detail})" if result == "skipped" else f"{name} {say_duration(outcome.seconds)}"
+                for name, outcome in chosen.items()
+            )
+            parts.append(f"{len(chosen)} {result}: {listed}")
+    return " · ".join(parts) or "nothing to do"

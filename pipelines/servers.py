@@ -1,0 +1,149 @@
+"""The project's own Prefect and MLflow servers: on loopback, files in the project, gone with their owner."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pipelines import guard
+from quintet.errors import UserError
+
+LOOPBACK = "127.0.0.1"
+_STARTUP_SECONDS = 120.0
+
+
+def prefect_environment(root: Path) -> dict[str, str]:
+    """Variables that keep Prefect inside the project and off the network; what the user has set stays.
+
+    They have to be in place before `prefect` is imported.
+    """
+    defaults = {
+        "PREFECT_HOME": os.fspath(root / ".prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        "PREFECT_CLI_PROMPT": "false",
+        "DO_NOT_TRACK": "1",
+        "DVC_NO_ANALYTICS": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    return {name: value for name, value in defaults.items() if name not in os.environ}
+
+
+def answers(address: str) -> bool:
+    """Whether something at `address` answers with success."""
+    try:
+        # Loopback and the user's own server: a proxy has no business in between.
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def running_server(root: Path) -> str | None:
+    """The API address of a Prefect server to use: PREFECT_API_URL, else the one `ui` has running for this project."""
+    for address in (os.environ.get("PREFECT_API_URL"), addresses(root).get("prefect_api")):
+        if address and answers(f"{address}/health"):
+            return address
+    return None
+
+
+def addresses(root: Path) -> dict[str, str]:
+    """What `ui` has written down about the servers it runs: prefect, prefect_api, mlflow, report."""
+    file = root / ".prefect" / "servers.json"
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
+@contextlib.contextmanager
+def written_down(root: Path, served: Mapping[str, str]) -> Iterator[None]:
+    """Tells other processes of this project, such as flows, where the servers are."""
+    file = root / ".prefect" / "servers.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(dict(served), indent=1) + "\n")
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def free_port(wanted: int = 0) -> int:
+    """`wanted` if nobody listens there, else a free port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, wanted))
+        except OSError:
+            probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def prefect_server(root: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[str]:
+    """Runs a Prefect server on `port` (0: a free one); gives its address, the API being at /api."""
+    port = port or free_port()
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
+    with _server("prefect", command, f"http://{LOOPBACK}:{port}/api/health", root):
+        yield f"http://{LOOPBACK}:{port}"
+
+
+@contextlib.contextmanager
+def mlflow_ui(root: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[str]:
+    """Runs MLflow's own UI over the project's store, or over MLFLOW_TRACKING_URI; gives its address."""
+    port = port or free_port()
+    store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.as_posix()}/mlflow.db"
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
+    command += ["--backend-store-uri", store, "--default-artifact-root", os.fspath(root / "mlruns"), "--workers", "1"]
+    with _server("mlflow", command, f"http://{LOOPBACK}:{port}/health", root):
+        yield f"http://{LOOPBACK}:{port}"
+
+
+@contextlib.contextmanager
+def folder_server(root: Path, folder: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[str]:
+    """Serves `folder`, read only: browsers follow no link from a server's page to a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", host, "--directory", os.fspath(folder)]
+    with _server("report", command, f"http://{LOOPBACK}:{port}/", root):
+        yield f"http://{LOOPBACK}:{port}/"
+
+
+@contextlib.contextmanager
+def guarded(command: Sequence[str], root: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs `command` beside us, its output in `log`; it and all it starts end with this block or with us."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", guard.__file__, "10", *command],
+            cwd=root,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        try:
+            yield process
+        finally:
+            process.stdin.close()
+            process.wait()
+
+
+@contextlib.contextmanager
+def _server(name: str, command: Sequence[str], health: str, root: Path) -> Iterator[None]:
+    log = root / ".prefect" / f"{name}-server.log"
+    with guarded(command, root, log) as process:
+        deadline = time.monotonic() + _STARTUP_SECONDS
+        while not answers(health):
+            if process.poll() is not None or time.monotonic() > deadline:
+                tail = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+                raise UserError(f"{name} server", f"did not start: {tail[0]}", f"its log: {log.relative_to(root)}")
+            time.sleep(0.1)
+        yield
