@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from quintet.tracking.journal import Journal, read
+from quintet.tracking.projector import Projector
+from quintet.tracking.store import Store
+from quintet.tracking.sync import sync
+from tests.tracking.test_projection import contents, history
+
+
+def wait_for(what: object, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_run_shows_in_mlflow_while_it_goes_on(store: Store, journal: Journal) -> None:
+    with Projector(journal, store, every=0.05, system_every=None) as projector:
+        journal.start("run", experiment="classification")
+        journal.metrics(0, {"loss": 1.0})
+        wait_for(lambda: projector.run_id and store.client.get_run(projector.run_id).data.metrics)
+        run_id = projector.run_id
+        assert run_id is not None
+        assert store.client.get_run(run_id).info.status == "RUNNING"
+        journal.metrics(1, {"loss": 0.5})
+        journal.end()
+        assert projector.close()
+    assert [m[2] for m in history(store, run_id, "loss")] == [1.0, 0.5]
+    assert store.client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_a_dead_server_stalls_nothing_is_told_once_and_sync_sends_all_later(
+    store: Store, full_journal: Journal, closed_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    dead = Store(f"http://127.0.0.1:{closed_port}", store.root)
+    _ = dead.client  # so that only the calls are timed, not the import
+    started = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        projector = Projector(full_journal, dead, every=0.01, system_every=None)
+        for step in range(5, 105):
+            full_journal.metrics(step, {"train_loss": 1.0})
+        assert time.monotonic() - started < 5
+        time.sleep(0.5)  # several attempts
+        closing = time.monotonic()
+        assert not projector.close(timeout=20)
+        assert time.monotonic() - closing < 10
+    assert projector.run_id is None
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    assert "ConnectionRefusedError" in caplog.text
+    assert "`quintet sync` sends it later" in caplog.text
+    sync([store.root], store)
+    [run] = store.client.search_runs(["1"])
+    assert len(contents(store, run.info.run_id)["metrics"]["train_loss"]) == 105
+
+
+def test_a_server_that_comes_back_gets_everything(
+    store: Store, full_journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter(range(3))
+    search = store.client.get_experiment_by_name
+
+    def flaky(name: str) -> object:
+        if next(failures, None) is not None:
+            raise ConnectionError("away")
+        return search(name)
+
+    monkeypatch.setattr(store.client, "get_experiment_by_name", flaky)
+    projector = Projector(full_journal, store, every=0.01, system_every=None)
+    wait_for(lambda: projector.run_id)
+    assert projector.close()
+    assert projector.run_id is not None
+    assert contents(store, projector.run_id)["status"] == "FINISHED"
+
+
+def test_a_server_that_never_answers_does_not_keep_the_process(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code = (
+            "import sys; from pathlib import Path\n"
+            "from quintet.tracking.journal import Journal; from quintet.tracking.projector import Projector\n"
+            "from quintet.tracking.store import Store; root = Path(sys.argv[1])\n"
+            "j = Journal(root / 'journal.jsonl'); j.start('run', experiment='classification')\n"
+            f"p = Projector(j, Store('http://127.0.0.1:{silent.getsockname()[1]}', root))\n"
+            "import mlflow\n"
+            "print('ready', flush=True)\n"
+            "assert not p.close(timeout=0.5)\n"
+        )
+        with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            started = time.monotonic()
+            assert process.wait(timeout=20) == 0
+            assert time.monotonic() - started < 15
+
+
+def test_processor_and_memory_use_go_to_the_journal(store: Store, journal: Journal) -> None:
+    journal.start("run", experiment="classification")
+    for _ in range(2):  # the second time as after an interruption
+        projector = Projector(journal, store, every=0.05, system_every=0.05)
+        time.sleep(0.2)
+        projector.close()
+        journal.close()
+        journal = Journal(journal.path)
+    journal.close()
+    samples = [e for e in read(journal.path) if e["event"] == "metrics"]
+    assert [e["step"] for e in samples] == list(range(len(samples)))
+    assert len(samples) >= 4
+    for sample in samples:
+        assert 0 <= sample["values"]["system/cpu_utilization_percentage"] <= 100
+        assert sample["values"]["system/process_memory_megabytes"] > 10
+    assert projector.run_id is not None
+    assert len(history(store, projector.run_id, "system/process_memory_megabytes")) == len(samples)
+
+
+def test_closing_twice_and_without_a_start_is_harmless(store: Store, journal: Journal) -> None:
+    projector = Projector(journal, store, every=0.05, system_every=None)
+    assert projector.close()
+    assert projector.close()
+    assert projector.run_id is None
+    assert not any(t.name.startswith("quintet") for t in threading.enumerate())

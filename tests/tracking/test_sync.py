@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from quintet.errors import UserError
+from quintet.tracking.journal import RUN_KEY, Journal
+from quintet.tracking.projection import RESTORED
+from quintet.tracking.store import Store
+from quintet.tracking.sync import sync
+from tests.tracking.test_projection import contents, send
+
+
+def evaluation_of(training: Journal) -> Journal:
+    # Its folder sorts before the training's.
+    evaluation = Journal(training.path.parents[2] / "evaluate/seed-0/journal.jsonl")
+    assert training.run_key is not None
+    evaluation.start("evaluation", experiment="classification", tags={RUN_KEY: training.run_key})
+    evaluation.metrics(0, {"test_accuracy": 0.98})
+    evaluation.end()
+    evaluation.close()
+    return evaluation
+
+
+def test_a_lost_database_is_rebuilt_equal_to_before(store: Store, full_journal: Journal, empty_database: Path) -> None:
+    evaluation = evaluation_of(full_journal)
+    run_id = send(store, full_journal)
+    send(store, evaluation)
+    before = contents(store, run_id)
+    assert RESTORED not in store.client.get_run(run_id).data.tags
+
+    shutil.rmtree(store.root / "mlruns")
+    shutil.copy(empty_database, store.root / "mlflow.db")
+    new = Store(f"sqlite:///{store.root}//mlflow.db", root=store.root)  # a new connection to the new file
+    summary = sync([store.root / "outputs"], new)
+    assert (summary.created, summary.updated) == ([str(full_journal.path)], [str(evaluation.path)])
+    [run] = new.client.search_runs(["1"])
+    assert run.info.run_id != run_id
+    assert run.data.tags[RESTORED] == "true"
+    assert contents(new, run.info.run_id) == before
+
+    again = sync([store.root / "outputs"], new)
+    assert len(again.unchanged) == 2
+    assert not again.created + again.updated
+    assert len(new.client.search_runs(["1"])) == 1
+
+
+def test_what_was_sent_in_part_is_completed_and_not_called_restored(store: Store, journal: Journal) -> None:
+    journal.start("run", experiment="classification")
+    run_id = send(store, journal)
+    journal.metrics(0, {"loss": 1.0})
+    assert sync([store.root], store).updated == [str(journal.path)]
+    run = store.client.get_run(run_id)
+    assert run.data.metrics == {"loss": 1.0}
+    assert RESTORED not in run.data.tags
+
+
+def test_one_damaged_journal_does_not_stop_the_others(store: Store, full_journal: Journal) -> None:
+    damaged = store.root / "outputs/runs/damaged/train/seed-0/journal.jsonl"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("no journal\n")
+    (damaged.parents[1] / "seed-1").mkdir()
+    (damaged.parents[1] / "seed-1/journal.jsonl").touch()
+    summary = sync([store.root / "outputs"], store)
+    assert summary.created == [str(full_journal.path)]
+    assert "is not an event" in summary.failed[str(damaged)]
+    assert str(summary) == "1 created, 1 unchanged, 1 failed"
+
+
+def test_runs_deleted_in_mlflow_are_not_brought_back(store: Store, full_journal: Journal) -> None:
+    store.client.delete_run(send(store, full_journal))
+    assert sync([store.root], store).deleted == [str(full_journal.path)]
+    assert store.client.search_runs(["1"]) == []
+
+
+def test_a_store_out_of_reach_is_one_clear_error(tmp_path: Path, closed_port: int) -> None:
+    with pytest.raises(UserError, match=r"127.0.0.1:\d+: MLflow can not be reached \(ConnectionRefusedError"):
+        sync([tmp_path], Store(f"http://127.0.0.1:{closed_port}", tmp_path))
