@@ -17,8 +17,9 @@ def draw_by_inputs_met(layer: nn.Conv2d | nn.Linear, sides: Sequence[int] = ()) 
     """
     fan_in = float(layer.weight.shape[1])
     if isinstance(layer, nn.Conv2d):
-        for side, kernel, stride, padding in zip(sides, layer.kernel_size, layer.stride, layer.padding, strict=True):
-            fan_in *= _mean_overlap(side, kernel, stride, int(padding))
+        assert not isinstance(layer.padding, str)
+        for axis, side in enumerate(sides):
+            fan_in *= _mean_overlap(side, layer.kernel_size[axis], layer.stride[axis], layer.padding[axis])
     nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_in))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
