@@ -1,0 +1,286 @@
+"""Run folders to plain objects; the only place where the report reads files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quintet.errors import UserError
+from quintet.evaluation.statistics import Estimate
+
+CURVE_COLUMNS = ("step", "epoch", "seconds", "train_loss", "validation_loss", "validation_accuracy", "learning_rate")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What each seed's model made of each test example: ids and targets [example], the rest [seed example]."""
+
+    ids: NDArray[np.str_]
+    targets: NDArray[np.int64]
+    seeds: tuple[int, ...]
+    predictions: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts [true class, predicted class] over all seeds."""
+
+    classes: tuple[str, ...]
+    matrix: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What training left: settings, a curve for each seed (rows of CURVE_COLUMNS), mean validation score."""
+
+    settings: dict[str, Any]
+    curves: dict[int, list[tuple[float | None, ...]]]
+    validation_score: float
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """An experiment, or a baseline (then `training` is None), on the test split.
+
+    `cost` is as in evaluation.json, null where it was not measured; `runs` is run.json of each seed.
+    """
+
+    file: Path
+    baseline: bool
+    experiment: str
+    task: str
+    data: str
+    family: str
+    model: str
+    title: str
+    primary: str
+    direction: str
+    metrics: dict[str, Estimate]
+    expect: dict[str, float]
+    cost: dict[str, Any]
+    runs: tuple[dict[str, Any], ...]
+    evaluated_at: str
+    environment: dict[str, Any]
+    examples: Examples
+    confusion: Confusion
+    training: Training | None
+
+    @property
+    def estimate(self) -> Estimate:
+        """The primary metric."""
+        return self.metrics[self.primary]
+
+    @property
+    def data_digest(self) -> str | None:
+        """Digest of the data it was trained and tested on, where its runs say it."""
+        return next((run["data_digest"] for run in self.runs if run.get("data_digest")), None)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures the report may show: inputs uint8 [example channel height width]."""
+
+    ids: NDArray[np.str_]
+    inputs: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Everything the report is made of; `missing` names the DVC stages whose files are not there."""
+
+    suite: str
+    evaluated: tuple[Evaluated, ...]
+    galleries: dict[str, Gallery]
+    missing: tuple[str, ...]
+
+
+def collect(outputs: Path, suite: str, experiments: Sequence[str], baselines: Sequence[str]) -> Collected:
+    """Read what the declared experiments and baselines left under `outputs`.
+
+    One without an evaluation is listed as missing; a folder that is there but lacks a file, or holds
+    one that cannot be read, is a `UserError` that names the file and the stage that writes it.
+    """
+    evaluated: list[Evaluated] = []
+    galleries: dict[str, Gallery] = {}
+    missing = []
+    for name in experiments:
+        folder = outputs / "runs" / name
+        if (folder / "evaluate").is_dir():
+            training = _training(folder / "train", f"train@{name}")
+            evaluated.append(_evaluated(folder / "evaluate", f"evaluate@{name}", training))
+        else:
+            missing.append(f"evaluate@{name}")
+    for key in baselines:
+        folder = outputs / "baselines" / key
+        if not folder.is_dir():
+            missing.append(f"baseline@{key}")
+            continue
+        stage = f"baseline@{key}"
+        found = [_evaluated(f, stage, None) for f in sorted(folder.iterdir()) if f.is_dir()]
+        evaluated.extend(found)
+        gallery = _gallery(folder / "gallery.npz", stage)
+        galleries.update({e.data: gallery for e in found})
+    return Collected(suite, tuple(evaluated), galleries, tuple(missing))
+
+
+def _broken(file: Path, what: str, stage: str) -> UserError:
+    return UserError(str(file), what, f"delete {file.parent} and run: dvc repro {stage}")
+
+
+def _json(file: Path, stage: str) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf8"), parse_constant=_no_number)
+    except FileNotFoundError:
+        raise _broken(file, "is not there", stage) from None
+    except (OSError, ValueError) as e:
+        raise _broken(file, f"cannot be read ({e})", stage) from e
+    if not isinstance(content, dict):
+        raise _broken(file, "holds no JSON object", stage)
+    return content
+
+
+def _no_number(text: str) -> None:
+    """Python's JSON reader takes NaN and Infinity; no figure of a report may be one."""
+    raise ValueError(f"{text} is no number")
+
+
+def _columns(file: Path, names: Sequence[str], stage: str) -> dict[str, NDArray[Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(file, columns=list(names))
+    except FileNotFoundError:
+        raise _broken(file, "is not there", stage) from None
+    except (OSError, ValueError, pa.ArrowException) as e:
+        raise _broken(file, f"cannot be read ({e})", stage) from e
+    if absent := [n for n in names if n not in table.column_names]:
+        raise _broken(file, f"lacks column '{absent[0]}'", stage)
+    if not table.num_rows:
+        raise _broken(file, "has no rows", stage)
+    columns = {n: table[n].to_numpy() for n in names}
+    if "score" in columns and not np.isfinite(columns["score"].astype(float)).all():
+        raise _broken(file, "holds a score that is no number", stage)
+    return columns
+
+
+def _evaluated(folder: Path, stage: str, training: Training | None) -> Evaluated:
+    file = folder / "evaluation.json"
+    content = _json(file, stage)
+    try:
+        metrics = {
+            name: Estimate(float(m["value"]), float(m["low"]), float(m["high"]), tuple(map(float, m["per_seed"])))
+            for name, m in content["metrics"].items()
+        }
+        if content["direction"] not in ("max", "min"):
+            raise ValueError(f"direction '{content['direction']}'")
+        metrics[content["primary"]]
+        return Evaluated(
+            file=file,
+            baseline=training is None,
+            experiment=content["experiment"],
+            task=content["task"],
+            data=content["data"],
+            family=content["family"],
+            model=content["model"],
+            title=content["title"],
+            primary=content["primary"],
+            direction=content["direction"],
+            metrics=metrics,
+            expect={name: float(figure) for name, figure in (content.get("expect") or {}).items()},
+            cost=dict(content["cost"]),
+            runs=tuple(sorted(content.get("runs") or (), key=lambda run: int(run["seed"]))),
+            evaluated_at=content["evaluated_at"],
+            environment=dict(content.get("environment") or {}),
+            examples=_examples(folder / "examples.parquet", stage),
+            confusion=_confusion(folder / "confusion.json", stage),
+            training=training,
+        )
+    except KeyError as e:
+        raise _broken(file, f"lacks {e}", stage) from e
+    except (TypeError, ValueError, AttributeError) as e:
+        raise _broken(file, f"holds something else than expected ({e})", stage) from e
+
+
+def _examples(file: Path, stage: str) -> Examples:
+    columns = _columns(file, ("seed", "id", "target", "prediction", "score"), stage)
+    seeds = sorted({int(s) for s in columns["seed"]})
+    parts = []
+    for seed in seeds:
+        rows = np.flatnonzero(columns["seed"] == seed)
+        order = rows[np.argsort(columns["id"][rows].astype(str), kind="stable")]
+        parts.append({name: column[order] for name, column in columns.items()})
+    ids = parts[0]["id"].astype(str)
+    if len(set(ids)) != len(ids):
+        raise _broken(file, f"names an example twice for seed {seeds[0]}", stage)
+    for seed, part in zip(seeds, parts, strict=True):
+        if not np.array_equal(part["id"].astype(str), ids) or not np.array_equal(part["target"], parts[0]["target"]):
+            raise _broken(file, f"seeds {seeds[0]} and {seed} hold different examples", stage)
+    return Examples(
+        ids=ids,
+        targets=parts[0]["target"].astype(np.int64),
+        seeds=tuple(seeds),
+        predictions=np.stack([p["prediction"] for p in parts]).astype(np.int64),
+        scores=np.stack([p["score"] for p in parts]).astype(np.float64),
+    )
+
+
+def _confusion(file: Path, stage: str) -> Confusion:
+    content = _json(file, stage)
+    try:
+        classes = tuple(str(c) for c in content["classes"])
+        matrix = tuple(tuple(int(n) for n in row) for row in content["matrix"])
+    except (KeyError, TypeError, ValueError) as e:
+        raise _broken(file, f"holds something else than expected ({e})", stage) from e
+    if len(matrix) != len(classes) or any(len(row) != len(classes) for row in matrix):
+        raise _broken(file, f"has {len(classes)} classes and another number of rows or columns", stage)
+    return Confusion(classes, matrix)
+
+
+def _training(folder: Path, stage: str) -> Training:
+    settings = _json(folder / "settings.json", stage)
+    seeds = sorted(int(f.name.removeprefix("seed-")) for f in folder.glob("seed-*"))
+    if not seeds:
+        raise _broken(folder / "seed-*", "is not there", stage)
+    curves, scores = {}, []
+    for seed in seeds:
+        curves[seed] = _curve(folder / f"seed-{seed}" / "curves.csv", stage)
+        validation = _columns(folder / f"seed-{seed}" / "validation.parquet", ("score",), stage)
+        scores.append(float(validation["score"].mean()))
+    return Training(settings, curves, sum(scores) / len(scores))
+
+
+def _curve(file: Path, stage: str) -> list[tuple[float | None, ...]]:
+    try:
+        with file.open(newline="", encoding="utf8") as stream:
+            rows = list(csv.DictReader(stream))
+        # A loss may not be known yet in a row; the cell is then empty or 'nan'.
+        cells = [tuple(float(row[c] or "nan") for c in CURVE_COLUMNS) for row in rows]
+    except FileNotFoundError:
+        raise _broken(file, "is not there", stage) from None
+    except KeyError as e:
+        raise _broken(file, f"lacks column {e}", stage) from e
+    except (OSError, ValueError, TypeError) as e:
+        raise _broken(file, f"cannot be read ({e})", stage) from e
+    return [tuple(c if np.isfinite(c) else None for c in row) for row in cells]
+
+
+def _gallery(file: Path, stage: str) -> Gallery:
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return Gallery(arrays["ids"].astype(str), arrays["inputs"].astype(np.uint8))
+    except FileNotFoundError:
+        raise _broken(file, "is not there", stage) from None
+    except KeyError as e:
+        raise _broken(file, f"lacks {e}", stage) from e
+    # A damaged archive raises whatever its damage runs into: BadZipFile, zlib.error, EOFError, ValueError, OSError.
+    except Exception as e:
+        raise _broken(file, f"cannot be read ({e})", stage) from e

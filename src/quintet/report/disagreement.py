@@ -1,0 +1,76 @@
+"""The test examples that exactly one family got right, and those that none did.
+
+A family gets an example right when more than half of its trained models do, counting each seed of each
+of its experiments on this data set once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from quintet.report.collect import Gallery
+from quintet.report.compare import Board
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a family made of an example: its most frequent answer, and how many of its models were right."""
+
+    family: str
+    answer: str
+    right: int
+    models: int
+
+
+@dataclass(frozen=True)
+class Case:
+    """A test example; `picture` is its row in the gallery, None where the gallery lacks it."""
+
+    id: str
+    actual: str
+    verdicts: tuple[Verdict, ...]
+    picture: int | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """All examples of which this is true, the clearest first. `family` is None where none was right."""
+
+    family: str | None
+    cases: tuple[Case, ...]
+
+
+def groups(board: Board, gallery: Gallery | None) -> tuple[Group, ...]:
+    """A group for each family, then the one of no family; none where there are fewer than two families."""
+    families = list(board.families)
+    if len(families) < 2:
+        return ()
+    reference = board.best.evaluated
+    classes = reference.confusion.classes
+    targets, ids = reference.examples.targets, reference.examples.ids
+    said = {
+        family: np.concatenate([r.evaluated.examples.predictions for r in board.neural if r.evaluated.family == family])
+        for family in families
+    }
+    share = np.stack([(said[family] == targets).mean(axis=0) for family in families])
+    right = share > 0.5
+    at = {} if gallery is None else {str(name): i for i, name in enumerate(gallery.ids)}
+
+    def case(i: int) -> Case:
+        verdicts = []
+        for family in families:
+            answers, counts = np.unique(said[family][:, i], return_counts=True)
+            hits = int((said[family][:, i] == targets[i]).sum())
+            verdicts.append(Verdict(family, classes[answers[counts.argmax()]], hits, len(said[family])))
+        return Case(str(ids[i]), classes[targets[i]], tuple(verdicts), at.get(str(ids[i])))
+
+    found = []
+    for number, family in enumerate(families):
+        others = np.delete(share, number, axis=0).max(axis=0)
+        only = np.flatnonzero(right[number] & (right.sum(axis=0) == 1))
+        clearest = sorted(only, key=lambda i: (others[i] - share[number, i], str(ids[i])))
+        found.append(Group(family, tuple(case(int(i)) for i in clearest)))
+    none = sorted(np.flatnonzero(~right.any(axis=0)), key=lambda i: (share[:, i].sum(), str(ids[i])))
+    return (*found, Group(None, tuple(case(int(i)) for i in none)))

@@ -1,0 +1,345 @@
+"""index.html: one self-contained page.
+
+Tables, sentences and pictures are written here; the plots that a reader can turn are drawn by
+`assets/page.js` from the numbers embedded in the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+from numpy.typing import NDArray
+
+from quintet.evaluation.statistics import ALPHA, RESAMPLES
+from quintet.report import disagreement, words
+from quintet.report.collect import CURVE_COLUMNS, Collected, Evaluated, Gallery
+from quintet.report.compare import COSTS, Board, Row
+from quintet.report.words import Figures
+
+PICTURES = 12
+# A curve of more points than this is thinned: a screen shows no more, and the page stays small.
+CURVE_POINTS = 300
+_CURVES = ("step", "epoch", "seconds", "train_loss", "validation_loss", "validation_accuracy")
+
+
+def page(collected: Collected, boards: Sequence[Board], report: Mapping[str, Any]) -> str:
+    """The whole page as text; `report` is what report.json holds."""
+    # Without a cache directory or a loader nothing outside this package can change the page.
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"starred": _starred, "moment": _moment, "family_class": _family_class, "pretty": _pretty}
+    views = [_board(i, board, collected.galleries.get(board.data)) for i, board in enumerate(boards)]
+    return environment.from_string(_asset("page.html.jinja")).render(
+        report=report,
+        boards=views,
+        provenance=[_provenance(e) for board in boards for e in (row.evaluated for row in board.rows)],
+        words=words,
+        alpha=ALPHA,
+        resamples=RESAMPLES,
+        style=Markup(_asset("page.css")),
+        script=Markup(_asset("page.js")),
+        numbers=Markup(_json([_numbers(board) for board in boards])),
+    )
+
+
+def _asset(name: str) -> str:
+    return resources.files("quintet.report").joinpath("assets", name).read_text(encoding="utf8")
+
+
+def _json(value: Any) -> str:
+    """JSON that may stand in a script element: no '<' can end it."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _starred(text: str) -> Markup:
+    """Plain text with **stars** as HTML; a number keeps its unit on the line, an interval steps back."""
+    html = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)))
+    html = re.sub(r"(?<=\d) (?=(%|s|min|h)\b|%)", "\u00a0", html).replace("p = ", "p\u00a0=\u00a0")
+    return Markup(re.sub(r"\[[^\]]*\d\]", lambda m: f'<span class="interval">{m[0]}</span>', html))
+
+
+def _moment(iso: str | None) -> str:
+    if not iso:
+        return "–"
+    try:
+        return datetime.fromisoformat(iso).strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return iso
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False)
+
+
+def _family_class(family: str) -> str:
+    return f"family-{family}" if family in words.FAMILY_TITLES else "family-other"
+
+
+# The leaderboard of one task on one data set.
+
+
+def _board(number: int, board: Board, gallery: Gallery | None) -> dict[str, Any]:
+    figures = Figures.of(board)
+    scale = Scale.of(board)
+    return {
+        "id": f"board-{number}",
+        "board": board,
+        "metric": words.metric_title(board.metric),
+        "headline": words.headline(board),
+        "findings": words.findings(board),
+        "classes": len(board.best.evaluated.confusion.classes),
+        "families": [_family(board, figures, row) for row in board.families.values()],
+        "ticks": [(scale.percent(t), figures.bare(board.metric, t)) for t in scale.ticks()],
+        "rows": [_row(board, figures, scale, row) for row in board.rows],
+        "reliability": _reliability(board, figures),
+        "fronts": [
+            (words.COST_TITLES[cost], [words.label(board, row) for row in board.rows if cost in row.pareto])
+            for cost in COSTS
+        ],
+        "has_curves": any(row.evaluated.training for row in board.rows),
+        "groups": [_group(group, gallery) for group in disagreement.groups(board, gallery)],
+        "has_gallery": gallery is not None,
+    }
+
+
+class Scale:
+    """The axis of the interval bars: wide enough for the contenders, not for those far behind.
+
+    A row further from the best than six times the median neural model would squeeze the others
+    into one dot; it is drawn at the edge, as an arrow.
+    """
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    @classmethod
+    def of(cls, board: Board) -> Scale:
+        best = board.best.estimate.value
+        gaps = [abs(row.estimate.value - best) for row in board.neural if row is not board.best]
+        reach = 6 * float(np.median(gaps)) if gaps else 0.0
+        seen = [row.estimate for row in board.rows if abs(row.estimate.value - best) <= max(reach, 1e-9)]
+        low, high = min(e.low for e in seen), max(e.high for e in seen)
+        room = 0.04 * (high - low) or 0.01
+        low, high = low - room, high + room
+        if board.metric in words.SHARES:
+            low, high = max(low, 0.0), min(high, 1.0)
+        return cls(low, high)
+
+    def percent(self, value: float) -> float:
+        """Place of a value across the bar, 3 to 97, so that marks at the ends are whole."""
+        place = (value - self.low) / (self.high - self.low)
+        return round(3 + 94 * min(max(place, 0.0), 1.0), 2)
+
+    def outside(self, value: float) -> bool:
+        return not self.low <= value <= self.high
+
+    def ticks(self) -> list[float]:
+        """Two to five round values."""
+        raw = (self.high - self.low) / 3
+        power = 10.0 ** math.floor(math.log10(raw))
+        step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
+        first = math.ceil(self.low / step - 1e-9)
+        return [round(n * step, 10) for n in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+
+def _family(board: Board, figures: Figures, row: Row) -> dict[str, Any]:
+    gain = None
+    if row.against_baseline and board.strongest_baseline:
+        effect = row.against_baseline
+        gain = {
+            "difference": figures.signed(board.metric, effect.difference),
+            "interval": figures.signed_interval(board.metric, effect.low, effect.high),
+            "unit": " points" if board.metric in words.SHARES else "",
+            "baseline": board.strongest_baseline.evaluated.title.lower(),
+            "beats": row.beats_baselines,
+        }
+    return {
+        "family": row.evaluated.family,
+        "title": words.family_title(row.evaluated.family),
+        "best": words.label(board, row),
+        "models": sum(other.evaluated.family == row.evaluated.family for other in board.neural),
+        "value": figures.value(board.metric, row.estimate.value),
+        "interval": figures.interval(board.metric, row.estimate.low, row.estimate.high),
+        "gain": gain,
+        "costs": [(words.COST_TITLES[name], words.cost(name, row.cost(name))) for name in COSTS],
+    }
+
+
+def _row(board: Board, figures: Figures, scale: Scale, row: Row) -> dict[str, Any]:
+    e, estimate, cost = row.evaluated, row.estimate, row.evaluated.cost
+    metric = board.metric
+    latency = (cost.get("latency_ms") or {}).get("1") or {}
+    rate = (cost.get("samples_per_second") or {}).get("64")
+    budget = words.budget(row)
+    used = None
+    if budget and budget["allowed"]:
+        used = float(np.mean(budget["used_per_seed"])) / budget["allowed"]
+    return {
+        "row": row,
+        "e": e,
+        "family": words.family_title(e.family),
+        "is_best": row is board.best,
+        "is_champion": e.experiment == board.champion,
+        "value": figures.value(metric, estimate.value),
+        "interval": figures.interval(metric, estimate.low, estimate.high),
+        "bar": {
+            "outside": scale.outside(estimate.value),
+            "left": estimate.value < scale.low,
+            "value": scale.percent(estimate.value),
+            "low": scale.percent(estimate.low),
+            "high": scale.percent(estimate.high),
+            "best": scale.percent(board.best.estimate.value),
+            "seeds": [scale.percent(v) for v in estimate.per_seed] if len(estimate.per_seed) > 1 else [],
+            "text": f"{figures.value(metric, estimate.value)}, 95 % interval "
+            f"{figures.interval(metric, estimate.low, estimate.high)}; seeds: "
+            + ", ".join(figures.bare(metric, v) for v in estimate.per_seed),
+        },
+        "to_best": _effect(figures, metric, row.against_best),
+        "p": words.p_value(row.p_holm),
+        "to_baseline": _effect(figures, metric, row.against_baseline),
+        "p_baseline": words.p_value(row.baseline_p_holm),
+        "baseline_note": words.baseline_note(
+            row.beats_baselines, board.sign * row.against_baseline.difference if row.against_baseline else 0.0
+        ),
+        "expected": None if row.expected is None else figures.value(metric, row.expected),
+        "parameters": (cost.get("parameters"), words.count(cost.get("parameters"))),
+        "flops": (cost.get("flops"), words.count(cost.get("flops"))),
+        "train": (cost.get("train_seconds"), words.seconds(cost.get("train_seconds"))),
+        "p50": (latency.get("p50"), words.milliseconds(latency.get("p50"))),
+        "p99": (latency.get("p99"), words.milliseconds(latency.get("p99"))),
+        "rate": (rate, words.count(rate)),
+        "memory": (cost.get("peak_memory_mb"), words.megabytes(cost.get("peak_memory_mb"))),
+        "budget": (used, words.budget_text(row), words.stopped_text(row)),
+    }
+
+
+def _effect(figures: Figures, metric: str, effect: Any) -> dict[str, Any] | None:
+    if effect is None:
+        return None
+    return {
+        "sort": effect.difference,
+        "difference": figures.signed(metric, effect.difference),
+        "interval": figures.signed_interval(metric, effect.low, effect.high),
+        "d": "–" if effect.d is None else f"{effect.d:+.2f}".replace("-", "−"),
+    }
+
+
+def _reliability(board: Board, figures: Figures) -> dict[str, Any]:
+    names = [n for n in board.best.evaluated.metrics if all(n in row.evaluated.metrics for row in board.rows)]
+    return {
+        "metrics": [(name, words.metric_title(name)) for name in names],
+        "rows": [
+            {
+                "e": row.evaluated,
+                "family": words.family_title(row.evaluated.family),
+                "cells": [
+                    (m.value, figures.value(name, m.value), figures.interval(name, m.low, m.high))
+                    for name, m in ((name, row.evaluated.metrics[name]) for name in names)
+                ],
+            }
+            for row in board.rows
+        ],
+    }
+
+
+# Pictures.
+
+
+def _group(group: disagreement.Group, gallery: Gallery | None) -> dict[str, Any]:
+    shown = [case for case in group.cases if case.picture is not None][:PICTURES] if gallery else []
+    return {
+        "family": group.family,
+        "title": words.family_title(group.family) if group.family else None,
+        "total": len(group.cases),
+        "cases": [(case, _picture(gallery.inputs[case.picture])) for case in shown if gallery],
+    }
+
+
+def _picture(pixels: NDArray[np.uint8]) -> str:
+    """A [channel height width] picture as the URI of a PNG."""
+    from PIL import Image
+
+    # One channel is grey; of more than three only the first three can be shown.
+    grid = pixels[0] if len(pixels) < 3 else np.moveaxis(pixels[:3], 0, -1)
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(grid)).save(stream, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+# Where each number comes from.
+
+
+def _provenance(e: Evaluated) -> dict[str, Any]:
+    return {
+        "e": e,
+        "family": words.family_title(e.family),
+        "commits": words.commits(e.runs),
+        "environment": e.environment,
+        "settings": e.training.settings if e.training else None,
+        "runs": e.runs,
+    }
+
+
+# What the page's script draws.
+
+
+def _numbers(board: Board) -> dict[str, Any]:
+    figures, scale = Figures.of(board), Scale.of(board)
+    best = board.best.evaluated
+    return {
+        "metric": words.metric_title(board.metric),
+        "share": board.metric in words.SHARES,
+        "max": board.direction == "max",
+        "decimals": figures.decimals,
+        "domain": [scale.low, scale.high],
+        "classes": best.confusion.classes,
+        "rows": [
+            {
+                "key": row.evaluated.experiment,
+                "title": words.label(board, row),
+                "family": words.family_title(row.evaluated.family),
+                "style": _family_class(row.evaluated.family),
+                "baseline": row.evaluated.baseline,
+                "value": row.estimate.value,
+                "low": row.estimate.low,
+                "high": row.estimate.high,
+                "costs": {name: row.cost(name) for name in COSTS},
+                "front": row.pareto,
+                "confusion": [
+                    [actual, predicted, n]
+                    for actual, line in enumerate(row.evaluated.confusion.matrix)
+                    for predicted, n in enumerate(line)
+                    if n
+                ],
+                "curves": _curves(row.evaluated),
+            }
+            for row in board.rows
+        ],
+    }
+
+
+def _curves(e: Evaluated) -> dict[str, list[list[float | None]]]:
+    """A list for each of _CURVES for each seed."""
+    if e.training is None:
+        return {}
+    curves = {}
+    for seed, rows in e.training.curves.items():
+        every = max(1, math.ceil(len(rows) / CURVE_POINTS))
+        kept = [row for i, row in enumerate(rows) if i % every == 0 or i == len(rows) - 1]
+        curves[str(seed)] = [[_short(row[CURVE_COLUMNS.index(name)]) for row in kept] for name in _CURVES]
+    return curves
+
+
+def _short(number: float | None) -> float | None:
+    """Five digits, which is more than a plot can show."""
+    return None if number is None else float(f"{number:.5g}")

@@ -1,0 +1,105 @@
+"""report.json: the stable result that programs read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from quintet.evaluation.statistics import ALPHA, LEVEL, RESAMPLES, Comparison
+from quintet.report import words
+from quintet.report.collect import Collected
+from quintet.report.compare import Board, Row
+
+
+def result(collected: Collected, boards: Sequence[Board], claims: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The report as plain values.
+
+    `generated_at` is when the last of its evaluations was made, so that the same files give the same
+    report. `answers` has an entry for each leaderboard; `leaderboard` is flat, best first within each.
+    """
+    runs = [run for e in collected.evaluated for run in e.runs]
+    return {
+        "suite": collected.suite,
+        "generated_at": max((e.evaluated_at for e in collected.evaluated), default=None),
+        "commits": words.commits(runs),
+        "statistics": {"resamples": RESAMPLES, "level": LEVEL, "alpha": ALPHA, "correction": "holm"},
+        "answers": [_answer(board) for board in boards],
+        "leaderboard": [_row(board, row) for board in boards for row in board.rows],
+        "claims": [dict(claim) for claim in claims],
+        "missing": list(collected.missing),
+        "provenance": {
+            f"{e.task}/{e.data}/{e.experiment}": {
+                "evaluated_at": e.evaluated_at,
+                "environment": e.environment,
+                "settings": e.training.settings if e.training else None,
+                "runs": list(e.runs),
+            }
+            for e in collected.evaluated
+        },
+    }
+
+
+def _answer(board: Board) -> dict[str, Any]:
+    return {
+        "task": board.task,
+        "data": board.data,
+        "examples": board.examples,
+        "best": board.best.evaluated.experiment,
+        "tied_with_best": [row.evaluated.experiment for row in board.tied],
+        "champion": board.champion,
+        "headline": words.headline(board).replace("**", ""),
+        "findings": [text.replace("**", "") for text in words.findings(board)],
+    }
+
+
+def _row(board: Board, row: Row) -> dict[str, Any]:
+    e = row.evaluated
+    return {
+        "task": board.task,
+        "data": board.data,
+        "rank": row.rank,
+        "experiment": e.experiment,
+        "family": e.family,
+        "model": e.model,
+        "title": e.title,
+        "metric": board.metric,
+        "direction": board.direction,
+        "value": row.estimate.value,
+        "low": row.estimate.low,
+        "high": row.estimate.high,
+        "seeds": list(e.examples.seeds),
+        "per_seed": list(row.estimate.per_seed),
+        "metrics": {name: asdict(estimate) for name, estimate in e.metrics.items()},
+        "baseline": e.baseline,
+        "beats_baselines": row.beats_baselines,
+        "against_baseline": _effect(row.against_baseline, row.baseline_p_holm),
+        "tied_with_best": row.tied_with_best,
+        "p_value": row.against_best.p_value if row.against_best else None,
+        "p_holm": row.p_holm,
+        "effect": _effect(row.against_best),
+        "champion": e.experiment == board.champion,
+        "validation_score": e.training.validation_score if e.training else None,
+        "expected": row.expected,
+        "expected_reached": row.expected_reached,
+        "cost": e.cost,
+        "pareto": list(row.pareto),
+        "budget": words.budget(row),
+        "run_ids": [run.get("mlflow_run_id") for run in e.runs],
+        "commit": ", ".join(words.commits(e.runs)) or None,
+        "data_digest": e.data_digest,
+    }
+
+
+def _effect(comparison: Comparison | None, p_holm: float | None = None) -> dict[str, Any] | None:
+    if comparison is None:
+        return None
+    effect: dict[str, Any] = {
+        "difference": comparison.difference,
+        "low": comparison.low,
+        "high": comparison.high,
+        "d": comparison.d,
+    }
+    if p_holm is not None:
+        effect |= {"p_value": comparison.p_value, "p_holm": p_holm}
+    return effect

@@ -1,0 +1,271 @@
+"""How figures and findings are put, in one place for the page, Markdown and the terminal.
+
+Findings mark what matters with **two stars**, as Markdown does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quintet.report.compare import Board, Row
+
+FAMILY_TITLES = {
+    "cnn": "CNN",
+    "transformer": "Transformer",
+    "bert": "BERT",
+    "rnn": "RNN",
+    "gan": "GAN",
+    "hybrid": "Hybrid",
+    "baseline": "Baseline",
+}
+METRIC_TITLES = {
+    "accuracy": "Accuracy",
+    "macro_f1": "Macro-F1",
+    "nll": "Negative log-likelihood",
+    "calibration_error": "Calibration error",
+}
+# Shares are read as percentages; their differences are points.
+SHARES = {"accuracy", "macro_f1", "calibration_error"}
+COST_TITLES = {
+    "train_seconds": "training time",
+    "parameters": "parameters",
+    "flops": "FLOPs",
+    "latency": "latency",
+}
+
+
+def family_title(family: str) -> str:
+    return FAMILY_TITLES.get(family, family)
+
+
+def metric_title(metric: str) -> str:
+    return METRIC_TITLES.get(metric, metric.replace("_", " "))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Writes a board's figures; more digits where there are enough answers to bear them."""
+
+    decimals: int
+
+    @classmethod
+    def of(cls, board: Board) -> Figures:
+        return cls.bearing(max(row.evaluated.examples.scores.size for row in board.rows))
+
+    @classmethod
+    def bearing(cls, answers: int) -> Figures:
+        """For figures that rest on so many answers: examples times seeds."""
+        return cls(2 if answers >= 10_000 else 1)
+
+    def bare(self, metric: str, value: float) -> str:
+        return f"{100 * value:.{self.decimals}f}" if metric in SHARES else f"{value:.3f}"
+
+    def value(self, metric: str, value: float) -> str:
+        return self.bare(metric, value) + (" %" if metric in SHARES else "")
+
+    def interval(self, metric: str, low: float, high: float) -> str:
+        return f"[{self.bare(metric, low)}, {self.bare(metric, high)}]"
+
+    def signed(self, metric: str, difference: float) -> str:
+        """With a sign: points for shares."""
+        text = self.bare(metric, abs(difference))
+        if not any(c in "123456789" for c in text):
+            return "±" + text
+        return ("+" if difference > 0 else "−") + text
+
+    def signed_interval(self, metric: str, low: float, high: float) -> str:
+        return f"[{self.signed(metric, low)}, {self.signed(metric, high)}]"
+
+
+def p_value(p: float | None) -> str:
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def count(n: float | None) -> str:
+    """Three digits and k, M, G or T."""
+    if n is None:
+        return "–"
+    for size, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        # 999.6 would print as 1000.
+        if n >= 0.9995 * size:
+            return f"{_three(n / size)}{unit}"
+    return _three(n)
+
+
+def seconds(n: float | None) -> str:
+    if n is None:
+        return "–"
+    if n >= 3600:
+        return f"{_three(n / 3600)} h"
+    return f"{_three(n / 60)} min" if n >= 120 else f"{_three(n)} s"
+
+
+def milliseconds(n: float | None) -> str:
+    return "–" if n is None else f"{_three(n)} ms"
+
+
+def megabytes(n: float | None) -> str:
+    return "–" if n is None else f"{_three(n)} MB" if n < 1000 else f"{_three(n / 1000)} GB"
+
+
+def cost(name: str, n: float | None) -> str:
+    """One of `compare.COSTS` with its unit."""
+    return {"train_seconds": seconds, "latency": milliseconds}.get(name, count)(n)
+
+
+def _three(n: float) -> str:
+    if n < 0.0995:
+        return f"{n:.2g}"
+    return f"{n:.0f}" if n >= 99.95 else f"{n:.1f}" if n >= 9.995 else f"{n:.2f}"
+
+
+def listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def label(board: Board, row: Row) -> str:
+    """A row's title; with the experiment's name where two have the same title."""
+    e = row.evaluated
+    twins = sum(other.evaluated.title == e.title for other in board.rows)
+    return e.title if twins == 1 else f"{e.title} ({e.experiment})"
+
+
+def budget(row: Row) -> dict[str, Any] | None:
+    """What the seeds used of what was allowed; None for baselines, which have no budget."""
+    runs = [run for run in row.evaluated.runs if run.get("budget")]
+    if not runs:
+        return None
+    return {
+        "kind": runs[0]["budget"]["kind"],
+        "allowed": runs[0]["budget"]["allowed"],
+        "used_per_seed": [run["budget"]["used"] for run in runs],
+        "stopped_by": [run["stopped_by"] for run in runs],
+    }
+
+
+def budget_text(row: Row) -> str:
+    """For instance '24–30 of 30 epochs'."""
+    terms = budget(row)
+    if terms is None:
+        return "–"
+    low, high = (f"{use(terms['used_per_seed']):.4g}" for use in (min, max))
+    return f"{low if low == high else f'{low}–{high}'} of {terms['allowed']:.4g} {terms['kind']}"
+
+
+def stopped_text(row: Row) -> str:
+    terms = budget(row)
+    if terms is None:
+        return ""
+    reasons = [reason.replace("_", " ") for reason in terms["stopped_by"]]
+    if len(set(reasons)) == 1:
+        return reasons[0]
+    return ", ".join(f"{reason} ({reasons.count(reason)})" for reason in sorted(set(reasons)))
+
+
+def headline(board: Board) -> str:
+    """Who is best, in a sentence."""
+    best, figures = board.best, Figures.of(board)
+    estimate = best.estimate
+    figure = (
+        f"**{figures.value(board.metric, estimate.value)}** {metric_title(board.metric).lower()} "
+        f"{figures.interval(board.metric, estimate.low, estimate.high)}"
+    )
+    if best.evaluated.baseline:
+        who = f"no neural model is ahead of the baseline **{label(board, best)}**:"
+        return f"On **{board.data}** {who} {figure}."
+    return (
+        f"On **{board.data}** the best is **{label(board, best)}** ({family_title(best.evaluated.family)}): {figure}."
+    )
+
+
+def findings(board: Board) -> list[str]:
+    """What else a reader should know, a sentence or two each, the most important first."""
+    return [
+        text
+        for text in (_tie(board), _cheapest(board), _baselines(board), _expectations(board), _champion(board))
+        if text
+    ]
+
+
+def _tie(board: Board) -> str:
+    if len(board.rows) == 1:
+        return ""
+    if not board.tied:
+        return f"**Nothing is tied with it**: on these {board.examples} test examples every other one is worse."
+    names = [f"**{label(board, row)}**" for row in board.tied]
+    return f"**Tied** with it, as far as {board.examples} test examples can tell: {listed(names)}."
+
+
+def _cheapest(board: Board) -> str:
+    group = [(row.cost("train_seconds"), row) for row in (board.best, *board.tied)]
+    known = [(spent, row) for spent, row in group if spent is not None]
+    if len(known) < 2:
+        return ""
+    spent, cheapest = min(known, key=lambda pair: (pair[0], pair[1].rank))
+    if cheapest is board.best:
+        return f"It is also the **cheapest to train** of these, {seconds(spent)} a seed."
+    text = f"**Cheapest to train** of these: **{label(board, cheapest)}**, {seconds(spent)} a seed"
+    of_best = board.best.cost("train_seconds")
+    return text + (f" against {seconds(of_best)}." if of_best is not None else ".")
+
+
+def _baselines(board: Board) -> str:
+    baseline, figures = board.strongest_baseline, Figures.of(board)
+    if baseline is None or not board.neural:
+        return ""
+    name = f"{baseline.evaluated.title.lower()} ({figures.value(board.metric, baseline.estimate.value)})"
+    behind, unclear = [], []
+    for row in board.neural:
+        figure = figures.value(board.metric, row.estimate.value)
+        if row.beats_baselines or row.against_baseline is None:
+            continue
+        if board.sign * row.against_baseline.difference <= 0:
+            behind.append(f"**{label(board, row)}** ({figure})")
+        else:
+            unclear.append(f"**{label(board, row)}** ({figure}, p = {p_value(row.baseline_p_holm)})")
+    if not behind and not unclear:
+        return f"**Every neural model beats** {name}, the strongest baseline."
+    sentences = []
+    if behind:
+        verb = "Does" if len(behind) == 1 else "Do"
+        sentences.append(f"**{verb} not beat** {name}, the strongest baseline: {listed(behind)}.")
+    if unclear:
+        than = "it" if behind else f"{name}, the strongest baseline"
+        sentences.append(f"**Not clearly better** than {than}: {listed(unclear)}.")
+    return " ".join(sentences)
+
+
+def baseline_note(beats: bool | None, gain: float) -> str:
+    """What to mark on a row; `gain` over the strongest baseline is positive where the row is better."""
+    if beats is not False:
+        return ""
+    return "does not beat the baseline" if gain <= 0 else "not clearly above the baseline"
+
+
+def _expectations(board: Board) -> str:
+    figures = Figures.of(board)
+    short = [
+        f"**{label(board, row)}** ({figures.value(board.metric, row.estimate.value)} where "
+        f"{figures.value(board.metric, row.expected)} was expected)"
+        for row in board.rows
+        if row.expected is not None and not row.expected_reached
+    ]
+    return f"**Below the figure expected**: {listed(short)}." if short else ""
+
+
+def _champion(board: Board) -> str:
+    if board.champion is None:
+        return ""
+    row = board.row(board.champion)
+    if row is board.best:
+        return "**Champion**: the same one was best on validation, where the choice is made."
+    return f"**Champion** (chosen on validation, not on these test figures): **{label(board, row)}**."
+
+
+def commits(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The commits that runs were made from, each once, in order of names."""
+    return sorted({str(run["commit"]) for run in runs if run.get("commit")})
