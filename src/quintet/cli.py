@@ -1,0 +1,128 @@
+"""The command line. It imports what a command needs when the command runs: --help and check answer at once."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from quintet.errors import UserError, unknown
+
+_STAGES = {
+    "prepare": ("data set", "turn a data set into training, validation and test splits"),
+    "baseline": ("baseline", "fit and measure the baselines of one entry under `baselines`"),
+    "train": ("experiment", "train every seed of an experiment; a killed training goes on from its last checkpoint"),
+    "evaluate": ("experiment", "measure a trained experiment on the test split"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a mistake of the user's ends in one line and status 2."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.INFO if options.verbose else logging.WARNING)
+    logging.getLogger("quintet").setLevel(logging.INFO)
+    # A reader that went away, as in `quintet catalogue | head`, is no error of ours.
+    try:
+        options.run(options)
+    except UserError as e:
+        sys.exit(_fail(str(e)))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"quintet: {message}\n")
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="quintet",
+        description="Compare CNN, Transformer, BERT, RNN and GAN on your data. Settings stand in params.yaml; "
+        "`dvc repro` runs all that is stale, the commands below are its stages and some help.",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="show what libraries have to say as well")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (noun, text) in _STAGES.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        command.add_argument("name", metavar=noun.upper().replace(" ", "-"), help=f"the {noun}'s name in params.yaml")
+        command.set_defaults(run=_stage, stage=name)
+    command = commands.add_parser("report", help="compare everything that was evaluated; writes outputs/report")
+    command.set_defaults(run=_report)
+    command = commands.add_parser("check", help="check params.yaml, without running anything")
+    command.set_defaults(run=_check)
+    command = commands.add_parser("catalogue", help="list the models, data sets and tasks there are, with their settings")
+    command.add_argument("name", nargs="?", help="a family or a model: show its settings")
+    command.set_defaults(run=_catalogue)
+    command = commands.add_parser("suite", help="list the ready-made suites, or put one in force")
+    command.add_argument("name", nargs="?", help="the suite to put in force; without it they are listed")
+    command.add_argument("-n", "--dry-run", action="store_true", help="only show what would change")
+    command.set_defaults(run=_suite)
+    return parser
+
+
+def _stage(options: argparse.Namespace) -> None:
+    from quintet import config
+
+    # All of the suite is checked, by whichever stage comes first, before any work is done.
+    suite = config.load(Path())
+    stage, name = options.stage, options.name
+    declared: dict[str, Mapping[str, object]] = {
+        "prepare": suite.data,
+        "baseline": suite.baselines,
+        "train": suite.experiments,
+        "evaluate": suite.experiments,
+    }
+    if name not in declared[stage]:
+        raise unknown(config.PARAMS, _STAGES[stage][0], name, declared[stage])
+    if stage == "prepare":
+        from quintet.stages.prepare import prepare
+
+        prepare(name, suite.data[name].section)
+    elif stage == "baseline":
+        from quintet.stages.baseline import baseline
+
+        baseline(name)
+    elif stage == "train":
+        from quintet.stages.train import train
+
+        train(name)
+    else:
+        from quintet.stages.evaluate import evaluate
+
+        evaluate(name)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from quintet.stages.report import report
+
+    report()
+
+
+def _check(options: argparse.Namespace) -> None:
+    from quintet import config
+
+    suite = config.load(Path())
+    trainings = len(suite.experiments) * len(suite.seeds)
+    print(
+        f"params.yaml is sound: suite {suite.suite}, {len(suite.data)} data set(s), "
+        f"{len(suite.experiments)} experiment(s) × {len(suite.seeds)} seed(s) = {trainings} training(s)"
+    )
+
+
+def _catalogue(options: argparse.Namespace) -> None:
+    from quintet.catalogue import listing
+
+    print(listing(options.name))
+
+
+def _suite(options: argparse.Namespace) -> None:
+    from quintet.suites import put_in_force, show
+
+    if options.name is None:
+        print(show(Path()))
+    else:
+        print(put_in_force(Path(), options.name, dry_run=options.dry_run))

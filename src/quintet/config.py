@@ -1,0 +1,166 @@
+"""params.yaml, checked as a whole. Free of torch: a suite is checked before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from quintet import yaml_file
+from quintet.checking import Where, validate, well_named
+from quintet.data import check_source, named_options, outline, own_options
+from quintet.data.options import Options
+from quintet.errors import UserError, unknown
+from quintet.experiment import Experiment, checked_seeds, experiment
+from quintet.models import FAMILIES, member
+from quintet.tasks import TASKS, task
+from quintet.training.settings import Fraction, Settings
+
+PARAMS = "params.yaml"
+
+
+class Evaluation(Settings):
+    """How results are measured; `latency_seconds` is how long each batch size is timed for."""
+
+    resamples: PositiveInt = 1000
+    confidence: Fraction = 0.95
+    latency_batches: tuple[PositiveInt, ...] = Field((1, 64), strict=False, min_length=1)
+    latency_seconds: PositiveFloat = 1.0
+
+
+class Baseline(Settings):
+    """A data set and a task whose baselines are run."""
+
+    data: str
+    task: str
+
+
+@dataclass(frozen=True)
+class DataEntry:
+    """A declared data set: its options, and what its examples will look like."""
+
+    name: str
+    section: Literal["data", "own_data"]
+    options: Options
+    kind: str
+    target: str
+    shape: tuple[int, ...]
+    title: str
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A whole params.yaml."""
+
+    suite: str
+    seeds: tuple[int, ...]
+    data: dict[str, DataEntry]
+    baselines: dict[str, Baseline]
+    evaluation: Evaluation
+    experiments: dict[str, Experiment]
+
+
+class _File(Settings):
+    """The shape of params.yaml; its parts are checked one by one for the sake of good messages."""
+
+    suite: str
+    seeds: list[NonNegativeInt]
+    data: dict[str, Any] = {}
+    own_data: dict[str, Any] = {}
+    baselines: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    trainer: dict[str, Any] = {}
+    evaluation: dict[str, Any] = {}
+    experiments: dict[str, Any]
+
+
+def load(root: Path) -> Suite:
+    """The checked suite in force in `root`; raises `UserError` for the first thing that is wrong."""
+    document = yaml_file.load(root / PARAMS)
+    return check(document.content, document.where)
+
+
+def check(raw: Mapping[str, Any], where: Where) -> Suite:
+    """Check all of a suite, names and types and combinations, without reading data or importing torch."""
+    file = validate(_File, raw, where)
+    seeds = checked_seeds(file.seeds, where)
+    data = _data(file, where)
+    baselines = {name: _baseline(name, entry, data, where) for name, entry in file.baselines.items()}
+    if not file.experiments:
+        raise UserError(where("experiments"), "no experiment is declared", "see suites/embedded.yaml")
+    experiments = {}
+    for name, entry in file.experiments.items():
+        well_named(name, where("experiments", name))
+        made = experiment(name, entry, seeds, file.training, file.trainer, where)
+        if made.data not in data:
+            raise unknown(where("experiments", name, "data"), "data set", made.data, data)
+        _fits(made, data[made.data], where)
+        if not any(b.data == made.data and b.task == made.task for b in baselines.values()):
+            right = f"add under baselines: '{made.data}: {{data: {made.data}, task: {made.task}}}'"
+            raise UserError(where("experiments", name), f"no baseline is declared for {made.task} on {made.data}", right)
+        experiments[name] = made
+    evaluation = validate(Evaluation, file.evaluation, where, "evaluation")
+    return Suite(file.suite, seeds, data, baselines, evaluation, experiments)
+
+
+def data_entry(section: Literal["data", "own_data"], name: str, entry: Any, where: Where) -> DataEntry:
+    """A checked entry of `data` or `own_data`; a folder it names must be there."""
+    if not isinstance(entry, Mapping):
+        raise UserError(where(section, name), f"is {entry!r}", "it takes settings, such as {set: digits}")
+    known = named_options if section == "data" else own_options
+    options = validate(known(where(section, name), entry), entry, where, section, name)
+    check_source(where(section, name), options)
+    seen = outline(options)
+    return DataEntry(name, section, options, seen.kind, seen.target, seen.shape, seen.title)
+
+
+def _data(file: _File, where: Where) -> dict[str, DataEntry]:
+    data: dict[str, DataEntry] = {}
+    sections: tuple[tuple[Literal["data", "own_data"], dict[str, Any]], ...]
+    sections = (("data", file.data), ("own_data", file.own_data))
+    for section, entries in sections:
+        for name, entry in entries.items():
+            well_named(name, where(section, name))
+            if name in data:
+                raise UserError(where(section, name), f"'{name}' is declared under data as well", "choose another name")
+            data[name] = data_entry(section, name, entry, where)
+    if not data:
+        raise UserError(where("data"), "no data set is declared", "declare one, such as digits: {set: digits}")
+    return data
+
+
+def _baseline(name: str, entry: Any, data: Mapping[str, DataEntry], where: Where) -> Baseline:
+    well_named(name, where("baselines", name))
+    made = validate(Baseline, entry, where, "baselines", name)
+    if made.data not in data:
+        raise unknown(where("baselines", name, "data"), "data set", made.data, data)
+    task(made.task, where("baselines", name, "task"))
+    _task_fits(made.task, data[made.data], where("baselines", name))
+    return made
+
+
+def _fits(made: Experiment, data: DataEntry, where: Where) -> None:
+    """Does this model take this data, for this task?"""
+    _task_fits(made.task, data, where("experiments", made.name))
+    at = where("experiments", made.name, "model")
+    architecture = member(made.model.family, made.model.name)
+    if data.kind not in architecture.inputs:
+        fitting = ", ".join(n for members in FAMILIES.values() for n, m in members.items() if data.kind in m.inputs)
+        reads = " or ".join(architecture.inputs)
+        what = f"{made.model.name} reads {reads} data, and '{made.data}' is {data.kind} data"
+        raise UserError(at, what, f"models that read it: {fitting}")
+    reason = architecture.fits(made.model.settings, data.shape)
+    if reason:
+        raise UserError(at, f"{made.model.name} does not fit '{made.data}': {reason}")
+
+
+def _task_fits(name: str, data: DataEntry, at: str) -> None:
+    learnt = TASKS[name]
+    if data.kind not in learnt.kinds or data.target != learnt.target:
+        fitting = [n for n, t in TASKS.items() if data.kind in t.kinds and data.target == t.target]
+        needs = f"task {name} needs {' or '.join(learnt.kinds)} data with a {learnt.target}"
+        has = f"'{data.name}' is {data.kind} data with a {data.target}"
+        raise UserError(at, f"{needs}, and {has}", f"tasks that fit it: {', '.join(fitting) or 'none'}")

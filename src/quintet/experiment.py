@@ -1,0 +1,128 @@
+"""One experiment: data × task × model × settings. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from quintet.checking import Where, validate
+from quintet.errors import UserError, unknown
+from quintet.models import member
+from quintet.models.signature import settings_of
+from quintet.tasks import task
+from quintet.training.settings import Settings, Training
+
+_Settings = TypeVar("_Settings", bound=Settings)
+
+
+class Model(Settings):
+    """Which architecture, and what differs from its paper's settings."""
+
+    family: str
+    name: str
+    settings: dict[str, Any] = {}
+
+
+class Trainer(Settings):
+    """The machine's share of training, handed to Lightning's Trainer.
+
+    `batch_size` is that of the whole training, split evenly over `devices` × `num_nodes`.
+    `precision: auto` follows the rule in docs/precision.md.
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: PositiveInt | Literal["auto"] = 1
+    strategy: str = "auto"
+    num_nodes: PositiveInt = 1
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+
+
+class Experiment(Settings):
+    """One experiment, complete: shared training settings and its own merged, defaults filled in."""
+
+    name: str
+    data: str
+    task: str
+    model: Model
+    training: Training
+    trainer: Trainer
+    seeds: tuple[NonNegativeInt, ...] = Field(strict=False)
+    expect: dict[str, float] = {}
+
+
+class _Entry(Settings):
+    """One entry under `experiments`, as written."""
+
+    data: str
+    task: str
+    model: Model
+    training: dict[str, Any] = {}
+    trainer: dict[str, Any] = {}
+    expect: dict[str, float] = {}
+
+
+def experiment(
+    name: str,
+    entry: Mapping[str, Any],
+    seeds: Sequence[int],
+    training: Mapping[str, Any],
+    trainer: Mapping[str, Any],
+    where: Where,
+) -> Experiment:
+    """One complete experiment from its entry and what all share; raises `UserError`.
+
+    A key of the entry's `training` or `trainer` replaces the shared key as a whole.
+    """
+    here = ("experiments", name)
+    own = validate(_Entry, entry, where, *here)
+    architecture = member(own.model.family, own.model.name, where(*here, "model"))
+    # YAML has lists only; the constructors take tuples.
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in own.model.settings.items()}
+    settings = validate(settings_of(architecture.path), given, where, *here, "model", "settings").model_dump()
+    learnt = task(own.task, where(*here, "task"))
+    for metric in own.expect:
+        if metric not in learnt.metrics:
+            raise unknown(where(*here, "expect"), "metric", metric, learnt.metrics)
+    made = Experiment(
+        name=name,
+        data=own.data,
+        task=own.task,
+        model=Model(family=own.model.family, name=own.model.name, settings=settings),
+        training=_merged(Training, training, own.training, where, "training", here),
+        trainer=_merged(Trainer, trainer, own.trainer, where, "trainer", here),
+        seeds=checked_seeds(seeds, where),
+        expect=own.expect,
+    )
+    processes = made.trainer.devices * made.trainer.num_nodes if isinstance(made.trainer.devices, int) else 1
+    if made.training.batch_size % processes:
+        what = f"batch_size {made.training.batch_size} can not be split evenly over {processes} processes"
+        raise UserError(where(*here), what, f"take a multiple of {processes}")
+    return made
+
+
+def _merged(
+    model: type[_Settings],
+    shared: Mapping[str, Any],
+    own: Mapping[str, Any],
+    where: Where,
+    section: str,
+    here: tuple[str, str],
+) -> _Settings:
+    """Shared settings with an experiment's own laid over them; errors point to whichever it came from."""
+
+    def source(*keys: str | int) -> str:
+        mine = bool(keys) and keys[0] in own
+        return where(*here, section, *keys) if mine or not shared else where(section, *keys)
+
+    return validate(model, {**shared, **own}, source)
+
+
+def checked_seeds(seeds: Sequence[int], where: Where) -> tuple[int, ...]:
+    """Seeds, at least one and each once; raises `UserError`."""
+    if not seeds:
+        raise UserError(where("seeds"), "there are no seeds, so nothing would be trained", "give at least one, such as [0]")
+    if len(set(seeds)) < len(seeds):
+        raise UserError(where("seeds"), f"a seed stands twice in {list(seeds)}", "give each seed once")
+    return tuple(seeds)

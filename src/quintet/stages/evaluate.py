@@ -1,0 +1,130 @@
+"""Stage evaluate@<experiment>: every seed's best weights on the test split, which is read nowhere else."""
+
+from __future__ import annotations
+
+import json
+import statistics as plain
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from quintet.checking import validate
+from quintet.config import Evaluation
+from quintet.data.spec import DataSpec, load_spec, load_split
+from quintet.evaluation.latency import latency
+from quintet.models import member
+from quintet.stages import declared, results
+from quintet.stages.environment import environment
+from quintet.tasks import TASKS
+from quintet.tasks.classification import Predictions, build_network, network_input, predict
+from quintet.tracking.journal import DataInput, Journal
+from quintet.tracking.projector import Projector
+from quintet.tracking.provenance import provenance
+from quintet.training.checkpoints import load_weights
+from quintet.training.work import flops
+
+
+def evaluate(name: str) -> None:
+    """Measure experiment `name` and write outputs/runs/<name>/evaluate and outputs/metrics/<name>.json."""
+    shown = declared.parameters(f"evaluate@{name}")
+    measuring = validate(Evaluation, shown.get("evaluation", {}), declared.plain_where, "evaluation")
+    trained, out = Path("outputs/runs", name, "train"), Path("outputs/runs", name, "evaluate")
+    settings = json.loads((trained / "settings.json").read_text(encoding="utf8"))
+    spec = load_spec(Path("data/prepared", settings["data"]))
+    test = load_split(Path("data/prepared", settings["data"]), "test")
+    runs = {seed: json.loads((trained / f"seed-{seed}/run.json").read_text(encoding="utf8")) for seed in settings["seeds"]}
+
+    network = build_network(settings["model"], spec).eval()
+    found: dict[int, Predictions] = {}
+    for seed in runs:
+        load_weights(network, trained / f"seed-{seed}/weights.safetensors")
+        found[seed] = predict(network, test, spec, torch.device("cpu"))
+    task, model = TASKS[settings["task"]], settings["model"]
+    evaluation = {
+        "experiment": name,
+        "task": settings["task"],
+        "data": settings["data"],
+        "family": model["family"],
+        "model": model["name"],
+        "title": member(model["family"], model["name"]).titled(model["settings"]),
+        "primary": task.primary,
+        "direction": "max" if task.higher_is_better else "min",
+        "metrics": results.intervals(found, len(spec.classes), measuring),
+        "expect": settings["expect"],
+        "cost": _cost(network, spec, list(runs.values()), measuring),
+        "runs": list(runs.values()),
+        "evaluated_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": environment(),
+    }
+    results.write_examples(out, found, spec.classes)
+    results.write_evaluation(out, evaluation)
+    values = {metric: estimate["value"] for metric, estimate in evaluation["metrics"].items()}
+    metrics = Path("outputs/metrics", f"{name}.json")
+    metrics.parent.mkdir(parents=True, exist_ok=True)
+    metrics.write_text(json.dumps(values, indent=1), encoding="utf8")
+    for seed, run in runs.items():
+        _track(out, trained, seed, run, found[seed].metrics(len(spec.classes)), evaluation, settings, spec)
+
+
+def _cost(network: nn.Module, spec: DataSpec, runs: list[dict[str, Any]], measuring: Evaluation) -> dict[str, Any]:
+    """What the network costs to train and to ask; a forward pass in fp32 on this machine's CPU."""
+    cpu = torch.device("cpu")
+    timed = {}
+    with torch.inference_mode():
+        for batch in measuring.latency_batches:
+            inputs = network_input(spec, batch, cpu)
+            timed[str(batch)] = latency(lambda inputs=inputs: network(inputs), batch, measuring.latency_seconds)
+    memory = [run["peak_memory_mb"] for run in runs if run["peak_memory_mb"] is not None]
+    return {
+        "parameters": runs[0]["parameters"],
+        "flops": flops(network, network_input(spec, 1, cpu)),
+        "train_seconds": plain.fmean(run["train_seconds"] for run in runs),
+        "samples_per_second": {batch: t["samples_per_second"] for batch, t in timed.items()},
+        "latency_ms": {batch: {"p50": t["p50"], "p99": t["p99"]} for batch, t in timed.items()},
+        "peak_memory_mb": max(memory, default=None),
+    }
+
+
+def _track(
+    out: Path,
+    trained: Path,
+    seed: int,
+    run: dict[str, Any],
+    metrics: dict[str, float],
+    evaluation: dict[str, Any],
+    settings: dict[str, Any],
+    spec: DataSpec,
+) -> None:
+    """Add what was measured to the training's own MLflow run."""
+    journal = Journal(out / f"seed-{seed}.jsonl")
+    tags = provenance(Path.cwd())
+    journal.start(
+        f"{run['experiment']}-seed-{seed}",
+        experiment=run["task"],
+        tags={"quintet.run_key": run["run_key"], "dvc.stage.evaluate": tags.get("dvc.stage", "")},
+        inputs=[DataInput(run["data"], spec.digest, "test", spec.source["took"])],
+    )
+    cost = evaluation["cost"]
+    journal.metrics(
+        run["steps"],
+        {
+            **{f"test_{metric}": value for metric, value in metrics.items()},
+            "flops": float(cost["flops"]),
+            "train_seconds": run["train_seconds"],
+            **{f"latency_p50_ms_batch_{batch}": t["p50"] for batch, t in cost["latency_ms"].items()},
+        },
+    )
+    for file in ("evaluation.json", "confusion.json", "examples.parquet"):
+        journal.artifact(out / file, "evaluation")
+    journal.model(
+        trained / f"seed-{seed}/weights.safetensors",
+        settings=settings,
+        spec=json.loads(Path("data/prepared", settings["data"], "spec.json").read_text(encoding="utf8")),
+        tags={"experiment": run["experiment"], "seed": str(seed)},
+    )
+    journal.end("FINISHED")
+    Projector(journal, system_every=None).close()
+    journal.close()

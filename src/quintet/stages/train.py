@@ -1,0 +1,325 @@
+"""Stage train@<experiment>: every seed of one experiment, one after the other, in one process (or one per device)."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.accelerators import CUDAAccelerator
+from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.loggers.logger import Logger
+from pytorch_lightning.utilities import rank_zero_only
+from torch import nn
+
+from quintet.data.spec import DataSpec, load_spec, load_split
+from quintet.experiment import Experiment, experiment
+from quintet.stages import declared
+from quintet.stages.environment import environment
+from quintet.tasks import TASKS
+from quintet.tasks.classification import Classification, build_network, network_input, predict
+from quintet.tracking.journal import DataInput, Journal, Status, read
+from quintet.tracking.projector import Projector
+from quintet.tracking.provenance import provenance
+from quintet.training.checkpoints import BestWeights, ResumePoint, load_weights
+from quintet.training.memory import PeakMemory
+from quintet.training.precision import Precision, choose
+from quintet.training.progress import Progress
+
+log = logging.getLogger(__name__)
+
+# Lightning's advice to programmers; what a user can act on, Quintet says itself.
+if not logging.getLogger().isEnabledFor(logging.INFO):
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="torch")
+
+SCRATCH = Path(".scratch")
+_CURVES = ("train_loss", "validation_loss", "validation_accuracy", "learning_rate")
+
+
+def train(name: str) -> None:
+    """Train every seed of experiment `name` and write outputs/runs/<name>/train.
+
+    Work in progress lies in .scratch, in a folder named by everything that determines the result, so
+    that a killed training goes on and a changed setting never resumes a stale one. The outputs appear
+    when all seeds are done. Raises `SystemExit` if the training was interrupted.
+    """
+    stage = f"train@{name}"
+    shown = declared.parameters(stage)
+    made = experiment(
+        name,
+        shown["experiments"][name],
+        shown["seeds"],
+        shown.get("training", {}),
+        shown.get("trainer", {}),
+        declared.plain_where,
+    )
+    prepared = Path("data/prepared", made.data)
+    spec = load_spec(prepared)
+    scratch = SCRATCH / f"{name}-{_key(made, spec, declared.code_digest(stage))[:16]}"
+    # Decided before any training, so that all processes of a distributed training decide alike.
+    pending = [seed for seed in made.seeds if not (scratch / f"seed-{seed}" / "run.json").exists()]
+    for seed in pending:
+        _Run(made, spec, prepared, scratch / f"seed-{seed}", seed).train()
+    if rank_zero_only.rank == 0:
+        (scratch / "settings.json").write_text(json.dumps(_settings(made), indent=1), encoding="utf8")
+        _publish(scratch, Path("outputs/runs", name, "train"))
+
+
+class _Run:
+    """The training of one seed."""
+
+    def __init__(self, made: Experiment, spec: DataSpec, prepared: Path, folder: Path, seed: int) -> None:
+        self.experiment, self.spec, self.prepared, self.folder, self.seed = made, spec, prepared, folder, seed
+        self.task = TASKS[made.task]
+        self.first = rank_zero_only.rank == 0
+        if self.first:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def train(self) -> None:
+        pl.seed_everything(self.seed, workers=True, verbose=False)
+        network = build_network(self.experiment.model.model_dump(), self.spec)
+        precision = self._precision(network)
+        module = Classification(
+            self.experiment.name,
+            network.to(memory_format=precision.memory_format),  # type: ignore[call-overload]
+            self.spec,
+            load_split(self.prepared, "train"),
+            load_split(self.prepared, "validation"),
+            self.experiment.training,
+            self.seed,
+            precision.memory_format,
+        )
+        best = BestWeights(self.folder / "weights.safetensors", self.task.primary, self.task.higher_is_better)
+        last = self.folder / "last.ckpt"
+        resume = last if last.exists() and _readable(last) else None
+        journal = self._journal(precision, network) if self.first else None
+        projector = Projector(journal) if journal else None
+        trainer = self._trainer(precision, best, ResumePoint(last), journal)
+        memory = PeakMemory(on_gpu=isinstance(trainer.accelerator, CUDAAccelerator))
+        status: Status = "KILLED"
+        try:
+            trainer.fit(module, ckpt_path=resume, weights_only=True)
+            # Lightning ends a training that was told to stop as if it were complete.
+            if trainer.received_sigterm or trainer.interrupted:
+                raise SystemExit(143)
+            used_mb = memory.megabytes()
+            if journal:
+                self._write_curves_and_rows(module, journal)
+            status = "FINISHED"
+        except Exception:
+            status = "FAILED"
+            raise
+        finally:
+            if journal and projector:
+                journal.end(status)
+                projector.close()
+                journal.close()
+        if journal and projector:
+            run = self._summary(module, trainer, journal) | {
+                "mlflow_run_id": projector.run_id,
+                "peak_memory_mb": used_mb,
+                "best": {"metric": self.task.primary, **best.best},
+                "precision": precision.lightning,
+                "memory_format": str(precision.memory_format).removeprefix("torch."),
+                "precision_reason": precision.reason,
+            }
+            # Last and in one step: a seed that has it is done.
+            partial = self.folder / "run.partial"
+            partial.write_text(json.dumps(run, indent=1), encoding="utf8")
+            os.replace(partial, self.folder / "run.json")
+            last.unlink(missing_ok=True)
+
+    def _precision(self, network: nn.Module) -> Precision:
+        trainer = self.experiment.trainer
+        on_gpu = trainer.accelerator != "cpu" and torch.cuda.is_available()
+        processes = trainer.num_nodes * (trainer.devices if isinstance(trainer.devices, int) else 1)
+        example = network_input(self.spec, self.experiment.training.batch_size // processes, torch.device("cpu"))
+        return choose(trainer.precision, network, example, on_gpu)
+
+    def _trainer(
+        self, precision: Precision, best: BestWeights, resume: ResumePoint, journal: Journal | None
+    ) -> pl.Trainer:
+        training, machine = self.experiment.training, self.experiment.trainer
+        callbacks: list[Callback] = [Progress(f"{self.experiment.name}, seed {self.seed}")]
+        if training.early_stopping:
+            callbacks.append(
+                EarlyStopping(
+                    f"validation_{self.task.primary}",
+                    mode="max" if self.task.higher_is_better else "min",
+                    patience=training.early_stopping.patience,
+                    check_on_train_epoch_end=True,
+                )
+            )
+        return pl.Trainer(
+            accelerator=machine.accelerator,
+            devices=machine.devices,
+            strategy=machine.strategy,
+            num_nodes=machine.num_nodes,
+            precision=precision.lightning,  # type: ignore[arg-type]
+            max_epochs=training.budget.epochs or -1,
+            max_steps=training.budget.steps or -1,
+            gradient_clip_val=training.gradient_clip,
+            callbacks=[*callbacks, best, resume],
+            logger=_JournalLogger(journal) if journal else False,
+            deterministic="warn",
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=self.folder,
+        )
+
+    def _journal(self, precision: Precision, network: nn.Module) -> Journal:
+        made = self.experiment
+        journal = Journal(self.folder / "journal.jsonl")
+        settings = _settings(made)
+        journal.start(
+            f"{made.name}-seed-{self.seed}",
+            experiment=made.task,
+            params={
+                "model": settings["model"],
+                "training": settings["training"],
+                "trainer": {**settings["trainer"], "precision": precision.lightning},
+                "parameters": sum(p.numel() for p in network.parameters()),
+            },
+            tags={
+                **provenance(Path.cwd()),
+                "experiment": made.name,
+                "family": made.model.family,
+                "model": made.model.name,
+                "task": made.task,
+                "data": made.data,
+                "seed": str(self.seed),
+            },
+            inputs=[DataInput(made.data, self.spec.digest, "training", self.spec.source.get("took", ""))],
+        )
+        return journal
+
+    def _write_curves_and_rows(self, module: Classification, journal: Journal) -> None:
+        """The curves, and what the best weights say of the validation split."""
+        network = module.network.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        load_weights(network, self.folder / "weights.safetensors")
+        found = predict(network, module.validation_split, self.spec, torch.device("cpu"))
+        pq.write_table(found.table(self.seed).drop_columns(["seed"]), self.folder / "validation.parquet")
+        _write_curves(read(journal.path), self.folder / "curves.csv")
+        for file in ("curves.csv", "validation.parquet"):
+            journal.artifact(self.folder / file, "training")
+
+    def _summary(self, module: Classification, trainer: pl.Trainer, journal: Journal) -> dict[str, Any]:
+        """What is to be known of the run, apart from its curves and rows."""
+        made, budget = self.experiment, self.experiment.training.budget
+        starts = [event for event in read(journal.path) if event["event"] == "start"]
+        used = {"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": module.seconds}[budget.kind]
+        tags = starts[-1]["tags"]
+        return {
+            "run_key": journal.run_key,
+            "experiment": made.name,
+            "seed": self.seed,
+            "task": made.task,
+            "data": made.data,
+            "data_digest": self.spec.digest,
+            "family": made.model.family,
+            "model": made.model.name,
+            "commit": tags.get("git.commit"),
+            "dirty": tags.get("git.dirty") == "true",
+            "dvc_stage": f"train@{made.name}",
+            "started_at": _utc(starts[0]["at"]),
+            "ended_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "train_seconds": module.seconds,
+            "steps": trainer.global_step,
+            "epochs": trainer.current_epoch,
+            "samples_per_second": trainer.global_step * module.train_batches.batch_size / module.seconds,
+            "parameters": sum(p.numel() for p in module.network.parameters()),
+            "budget": {"kind": budget.kind, "allowed": budget.allowed, "used": used},
+            "stopped_by": "budget" if used >= budget.allowed else "early_stopping",
+            "resumed": len(starts) - 1,
+            "environment": environment(trainer),
+        }
+
+
+class _JournalLogger(Logger):
+    """Lightning's metrics into the run's journal, each at the number of optimiser steps done."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self.journal = journal
+
+    @property
+    def name(self) -> str:
+        return "journal"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        # Lightning counts from zero and gives an epoch's metrics the index of its last step.
+        self.journal.metrics((step or 0) + 1, dict(metrics))
+
+    @rank_zero_only
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """The journal's start already holds every setting."""
+
+
+def _settings(made: Experiment) -> dict[str, Any]:
+    dumped = made.model_dump(mode="json")
+    return {"experiment": dumped.pop("name"), **dumped}
+
+
+def _key(made: Experiment, spec: DataSpec, code: str) -> str:
+    """A hash of everything that determines the result; which seeds there are does not change any one of them."""
+    settings = made.model_dump(mode="json", exclude={"seeds", "expect"})
+    parts = [json.dumps(settings, sort_keys=True), spec.digest, code, torch.__version__, pl.__version__]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _readable(checkpoint: Path) -> bool:
+    """A damaged checkpoint is set aside and named; the seed then starts anew."""
+    try:
+        torch.load(checkpoint, weights_only=True, map_location="cpu")
+    except Exception as e:
+        aside = checkpoint.with_suffix(".damaged")
+        log.warning("%s can not be read (%s); it is kept as %s and the seed starts anew", checkpoint, e, aside.name)
+        os.replace(checkpoint, aside)
+        return False
+    return True
+
+
+def _write_curves(events: list[dict[str, Any]], file: Path) -> None:
+    """One row per validation; after a resume the journal still holds each step once."""
+    with open(file, "w", newline="", encoding="utf8") as f:
+        writer = csv.writer(f)
+        writer.writerow(["step", "epoch", "seconds", *_CURVES])
+        for event in events:
+            if event["event"] == "metrics" and "validation_loss" in event["values"]:
+                values = event["values"]
+                # Lightning numbers epochs from zero.
+                writer.writerow(
+                    [event["step"], int(values["epoch"]) + 1, round(values["seconds"], 3), *(values[c] for c in _CURVES)]
+                )
+
+
+def _publish(scratch: Path, target: Path) -> None:
+    """Copy what is done to its place in one step, then clear the scratch folder."""
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(scratch, partial)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(partial, target)
+    shutil.rmtree(scratch)
+
+
+def _utc(unix_ms: int) -> str:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="seconds")

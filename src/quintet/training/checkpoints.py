@@ -1,0 +1,89 @@
+"""What a training keeps on disk: its best weights, and a point to go on from after a kill."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+# How much work a kill may cost. Read from the environment, since it does not determine the result.
+SECONDS_BETWEEN = float(os.environ.get("QUINTET_CHECKPOINT_SECONDS", "30"))
+
+
+def save_weights(network: nn.Module, file: Path) -> None:
+    """Write `network`'s weights as safetensors, replacing `file` as a whole."""
+    partial = file.with_suffix(".partial")
+    save_file({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, partial)
+    os.replace(partial, file)
+
+
+def load_weights(network: nn.Module, file: Path) -> None:
+    """Read what `save_weights` wrote into a network of the same shape."""
+    network.load_state_dict(load_file(file))
+
+
+class BestWeights(Checkpoint):
+    """Keeps the weights of the epoch with the best validation metric; of equals, the one with the lower loss.
+
+    Accuracy on a small validation split takes few values, and the first epoch to reach the highest is
+    seldom the best of those that do.
+    """
+
+    def __init__(self, file: Path, metric: str, higher_is_better: bool) -> None:
+        self.file, self.metric, self.sign = file, metric, 1 if higher_is_better else -1
+        self.best: dict[str, float] = {}
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        value = float(trainer.callback_metrics[f"validation_{self.metric}"])
+        loss = float(trainer.callback_metrics["validation_loss"])
+        if not self.best or (self.sign * value, -loss) > (self.sign * self.best["value"], -self.best["loss"]):
+            self.best = {"value": value, "loss": loss, "step": trainer.global_step, "epoch": trainer.current_epoch + 1}
+            if trainer.is_global_zero:
+                save_weights(pl_module.network, self.file)  # type: ignore[arg-type]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+
+class ResumePoint(Checkpoint):
+    """Writes `file` every so many seconds, and at once when the process is told to end.
+
+    It writes between two batches, or at the end of an epoch after validation and whatever watches it,
+    and never after an epoch's last batch, where Lightning would skip the validation on resuming. The
+    file is replaced as a whole, so a kill while writing leaves the one before. Put it last among the
+    callbacks: it stores the others' states.
+    """
+
+    def __init__(self, file: Path, seconds_between: float = SECONDS_BETWEEN) -> None:
+        self.file, self.seconds_between = file, seconds_between
+        self.written_at = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not trainer.is_last_batch:
+            self._write_if_due(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._write_if_due(trainer)
+
+    def _write_if_due(self, trainer: pl.Trainer) -> None:
+        due = trainer.received_sigterm or time.monotonic() - self.written_at >= self.seconds_between
+        # All processes must write together; the first one's clock decides.
+        if trainer.world_size > 1:
+            due = trainer.strategy.broadcast(due)
+        if due:
+            partial = self.file.with_suffix(".partial")
+            trainer.save_checkpoint(partial, weights_only=False)
+            if trainer.is_global_zero:
+                os.replace(partial, self.file)
+            self.written_at = time.monotonic()
