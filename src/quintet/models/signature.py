@@ -30,7 +30,8 @@ def settings_of(path: str) -> type[BaseModel]:
     """A pydantic model of the keyword-only arguments of `module:Class`, unknown keys refused."""
     module, _, name = path.partition(":")
     spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None, f"no module {module}"
+    assert spec is not None, f"no module {module}"
+    assert spec.origin is not None, f"{module} has no source file"
     with open(spec.origin, encoding="utf8") as f:
         tree = ast.parse(f.read(), spec.origin)
     cls = next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None)
