@@ -53,12 +53,14 @@ def test_a_folder_becomes_a_prepared_set(pets, tmp_path, folder_options):
 def test_each_picture_is_stored_under_its_own_id(pets, tmp_path, folder_options, monkeypatch):
     from quintet.data.picture import read_picture
 
-    # Damaged files before good ones shift the rows; small batches must not mix them up.
+    # Files left out before good ones, when read and after, shift the rows; small batches must not mix them up.
     monkeypatch.setattr(image_folder, "_BATCH_BYTES", 3 * 8 * 8 * 5)
     (pets / "cat" / "00.png").write_bytes(b"damaged")
     (pets / "dog" / "3.png").write_bytes(b"damaged")
+    (pets / "ant").mkdir()
+    shutil.copy(pets / "cat" / "0.png", pets / "ant" / "0.png")
     prepare(folder_options(pets, on_bad="set-aside"), "pets", tmp_path / "out")
-    assert len(ids(tmp_path / "out")) == 11
+    assert len(ids(tmp_path / "out")) == 10
     for split in (load_split(tmp_path / "out", name) for name in SPLITS):
         for name, pixels in zip(split.ids, split.inputs, strict=True):
             assert np.array_equal(pixels, read_picture(pets / str(name), (8, 8), 3))
@@ -120,6 +122,7 @@ def test_refusing_names_the_first_bad_files_in_one_line_and_lists_all(bad_pets, 
     assert "\n" not in text
     assert text.startswith("own_data.pets: 9 files")
     assert "beside.png (lies beside the class folders, so it has no class), cat/damaged.png" in text
+    assert "cat/noextension" not in text
     assert "and 6 more" in text
     assert str(out / "bad_files.csv") in text
     listed = set_aside(out, "bad_files.csv")
@@ -216,6 +219,14 @@ def test_a_name_that_is_no_utf8_is_shown_escaped(pets, tmp_path, folder_options)
     assert set_aside(tmp_path / "out") == {"cat/caf\\udce9.png": "the file's name is not valid UTF-8"}
 
 
+def test_an_error_is_one_line_whatever_a_file_is_called(pets, tmp_path, folder_options):
+    (pets / "cat" / "a\nb\x1b[31m.png").write_bytes(b"damaged")
+    with pytest.raises(UserError) as caught:
+        prepare(folder_options(pets), "pets", tmp_path / "out")
+    assert r"cat/a\nb\x1b[31m.png (not an image" in str(caught.value)
+    assert set_aside(tmp_path / "out", "bad_files.csv").keys() == {"cat/a\nb\x1b[31m.png"}
+
+
 def test_a_disk_without_room_ends_before_any_work(pets, tmp_path, folder_options, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 90, 10))
     with pytest.raises(UserError, match="GB on disk"):
@@ -282,7 +293,7 @@ def test_bad_rows_are_named_by_line(pets, tmp_path, csv_options, draw):
 def test_images_that_the_csv_does_not_name_are_counted(pets, tmp_path, csv_options):
     write_csv(pets, *(row for row in all_rows(pets) if not row.startswith("cat/5")))
     spec = prepare(csv_options(pets), "pets", tmp_path / "out")
-    assert "1 images in the folder are not named by the CSV" in spec.source["note"]
+    assert "images in the folder that the CSV does not name: 1" in spec.source["note"]
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,15 @@ def test_preparing_twice_gives_the_same_bytes_and_another_seed_does_not(tmp_path
         assert (tmp_path / "0" / file).read_bytes() == (tmp_path / "1" / file).read_bytes()
 
 
+def test_preparing_again_does_not_write_into_files_linked_elsewhere(tmp_path):
+    made(tmp_path / "out", set="digits")
+    cached = tmp_path / "cached.npy"
+    cached.hardlink_to(tmp_path / "out" / "test" / "inputs.npy")
+    before = cached.read_bytes()
+    made(tmp_path / "out", set="digits", split_seed=1)
+    assert cached.read_bytes() == before != (tmp_path / "out" / "test" / "inputs.npy").read_bytes()
+
+
 def test_prepared_arrays_are_memory_mapped_and_read_only(tmp_path):
     made(tmp_path, set="digits")
     split = load_split(tmp_path, "train")
@@ -171,7 +180,7 @@ def test_torchvisions_cifar10_keeps_its_official_split(tmp_path, monkeypatch):
         def __init__(self, root: Path, train: bool, download: bool = False) -> None:
             shape = (30 if train else 10, 32, 32, 3)
             self.data = np.random.default_rng(train).integers(0, 256, shape, dtype=np.uint8)
-            self.data[0, 0, 0] = (1, 2, 3)
+            self.data[0, 5, 0] = (1, 2, 3)
             self.targets = list(range(10)) * (3 if train else 1)
 
     (tmp_path / "cifar-10-batches-py").mkdir()
@@ -182,7 +191,7 @@ def test_torchvisions_cifar10_keeps_its_official_split(tmp_path, monkeypatch):
     assert spec.source["title"] == "CIFAR-10"
     test = load_split(tmp_path / "out", "test")
     assert test.ids[0] == "test-00000"
-    assert test.inputs[0, :, 0, 0].tolist() == [1, 2, 3]
+    assert test.inputs[0, :, 5, 0].tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("name", ["fashion-mnist", "cifar10"])

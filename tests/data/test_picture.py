@@ -61,9 +61,9 @@ def test_transparent_parts_are_white_whatever_lies_under_them(tmp_path):
 
 @pytest.mark.parametrize("extension", ["png", "tiff", "pgm"])
 def test_sixteen_bits_are_scaled_not_cut_off(tmp_path, extension):
-    Image.fromarray(np.full((8, 8), 128 * 257, np.uint16)).save(tmp_path / f"a.{extension}")
-    assert centre(tmp_path / f"a.{extension}", channels=1) == (128,)
-    assert centre(tmp_path / f"a.{extension}", channels=3) == (128, 128, 128)
+    Image.fromarray(np.full((8, 8), 200 * 257, np.uint16)).save(tmp_path / f"a.{extension}")
+    assert centre(tmp_path / f"a.{extension}", channels=1) == (200,)
+    assert centre(tmp_path / f"a.{extension}", channels=3) == (200, 200, 200)
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.float32])
@@ -126,6 +126,13 @@ def test_what_is_no_image_is_refused(tmp_path, content, reason):
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(Unusable, match=reason):
         read_picture(tmp_path / "a.jpg", (4, 4), 3)
+
+
+def test_a_format_outside_the_list_is_refused_under_any_extension(tmp_path):
+    # Pillow reads more than is listed, PostScript by running a program among them; PCX stands for these.
+    flat(tmp_path / "a.pcx", "RGB", RED).rename(tmp_path / "a.png")
+    with pytest.raises(Unusable, match="not an image"):
+        read_picture(tmp_path / "a.png", (4, 4), 3)
 
 
 def test_an_animation_is_refused_rather_than_cut_to_a_frame(tmp_path):

@@ -51,7 +51,7 @@ def read(options: OwnOptions, name: str, scratch: Path) -> Examples:
             inputs[new] = inputs[old]
     classes = tuple(sorted({labels[row] for row in usable}))
     index = {label: i for i, label in enumerate(classes)}
-    note = f"{listing.unlisted:,} images in the folder are not named by the CSV" if listing.unlisted else ""
+    note = f"images in the folder that the CSV does not name: {listing.unlisted:,}" if listing.unlisted else ""
     return Examples(
         ids=np.array([ids[row] for row in usable], dtype=np.str_),
         inputs=inputs[: len(usable)],

@@ -37,8 +37,7 @@ def prepare(options: Options, name: str, out: Path) -> DataSpec:
     files that are missing, damaged or, with `on_bad: refuse`, not usable as examples.
     """
     out.mkdir(parents=True, exist_ok=True)
-    for stale in ("spec.json", BAD_FILES):
-        (out / stale).unlink(missing_ok=True)
+    _clear(out)
     with tempfile.TemporaryDirectory(prefix="reading-", dir=out) as scratch:
         examples = _read(options, name, Path(scratch))
         assert examples.inputs.shape[1:] == outline(options).shape, (examples.inputs.shape, outline(options).shape)
@@ -58,6 +57,16 @@ def prepare(options: Options, name: str, out: Path) -> DataSpec:
     for text in filter(None, (spec.source["note"], _set_aside_note(spec, out))):
         log.info("%s: %s", name, text)
     return spec
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier preparation left: spec.json first, so that no half-cleared folder looks whole.
+
+    Removed rather than overwritten, since the files may be links into DVC's cache, or mapped by another process.
+    """
+    parts = [f"{split}/{part}.npy" for split in SPLITS for part in ("ids", "inputs", "targets")]
+    for stale in ("spec.json", "set_aside.csv", BAD_FILES, *parts):
+        (out / stale).unlink(missing_ok=True)
 
 
 def _read(options: Options, name: str, scratch: Path) -> Examples:
@@ -80,13 +89,18 @@ def _accept(options: OwnOptions, name: str, examples: Examples, out: Path) -> No
         return
     listed = out / BAD_FILES
     write_problems(listed, examples.set_aside)
-    where, first = f"own_data.{name}", ", ".join(f"{p.file} ({p.reason})" for p in bad[:_NAMED])
+    where, first = f"own_data.{name}", _printable(", ".join(f"{p.file} ({p.reason})" for p in bad[:_NAMED]))
     more = f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
     if refused:
         right = f"all are listed in {listed}: mend or remove them, or set on_bad: set-aside"
         raise UserError(where, f"{len(bad):,} files, rows or classes cannot be used: {first}{more}", right)
     what = f"only {len(examples.classes)} class of {options.path} can be used, {first}{more}"
     raise UserError(where, what, f"it takes two classes or more; what is wrong is listed in {listed}")
+
+
+def _printable(text: str) -> str:
+    """A file's name may contain a line break or a terminal's control codes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _set_aside_note(spec: DataSpec, out: Path) -> str:
