@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import shutil
 import socket
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+with warnings.catch_warnings():
+    # Importing mlflow.pyfunc warns about MLflow's own classes; warnings are errors here.
+    warnings.simplefilter("ignore")
+    import mlflow.pyfunc  # noqa: F401
+
 from quintet.tracking.journal import DataInput, Journal
+from quintet.tracking.projection import RESTORED, project
 from quintet.tracking.store import Store
 
-# MLflow's own use of SQLAlchemy, nothing we could write differently.
-_MLFLOW_WARNINGS = ["ignore:The ``noload`` loader strategy is deprecated"]
+# MLflow's own use of SQLAlchemy and pandas, nothing we could write differently.
+_MLFLOW_WARNINGS = [
+    "ignore:The ``noload`` loader strategy is deprecated",
+    "ignore:Operation with range is deprecated",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -81,3 +92,28 @@ def closed_port() -> int:
     """A port of this machine where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
+
+
+def contents(store: Store, run_id: str) -> dict[str, Any]:
+    """All that MLflow holds of a run, but for its id and how far its journals were sent."""
+    run = store.client.get_run(run_id)
+    return {
+        "name": run.info.run_name,
+        "times": (run.info.start_time, run.info.end_time),
+        "status": run.info.status,
+        "params": run.data.params,
+        "tags": {k: v for k, v in run.data.tags.items() if not k.startswith(("quintet.sent", RESTORED))},
+        "metrics": {k: history(store, run_id, k) for k in run.data.metrics},
+        "inputs": [(i.dataset.to_dictionary(), {t.key: t.value for t in i.tags}) for i in run.inputs.dataset_inputs],
+        "artifacts": {f.path: f.file_size for f in store.client.list_artifacts(run_id, "figures")},
+    }
+
+
+def history(store: Store, run_id: str, name: str) -> list[tuple[int, int, float]]:
+    return sorted((m.step, m.timestamp, m.value) for m in store.client.get_metric_history(run_id, name))
+
+
+def send(store: Store, journal: Journal) -> str:
+    run_id = project(store, journal.path)
+    assert run_id is not None
+    return run_id

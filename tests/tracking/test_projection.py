@@ -12,34 +12,9 @@ import pytest
 from quintet.errors import UserError
 from quintet.tracking import projection as projection_module
 from quintet.tracking.journal import RUN_KEY, DataInput, Journal, read
-from quintet.tracking.projection import RESTORED, Projection, project
+from quintet.tracking.projection import Projection
 from quintet.tracking.store import Store
-from tests.tracking.conftest import fill
-
-
-def contents(store: Store, run_id: str) -> dict[str, Any]:
-    """All that MLflow holds of a run, but for its id and how far its journals were sent."""
-    run = store.client.get_run(run_id)
-    return {
-        "name": run.info.run_name,
-        "times": (run.info.start_time, run.info.end_time),
-        "status": run.info.status,
-        "params": run.data.params,
-        "tags": {k: v for k, v in run.data.tags.items() if not k.startswith(("quintet.sent", RESTORED))},
-        "metrics": {k: history(store, run_id, k) for k in run.data.metrics},
-        "inputs": [(i.dataset.to_dictionary(), {t.key: t.value for t in i.tags}) for i in run.inputs.dataset_inputs],
-        "artifacts": {f.path: f.file_size for f in store.client.list_artifacts(run_id, "figures")},
-    }
-
-
-def history(store: Store, run_id: str, name: str) -> list[tuple[int, int, float]]:
-    return sorted((m.step, m.timestamp, m.value) for m in store.client.get_metric_history(run_id, name))
-
-
-def send(store: Store, journal: Journal) -> str:
-    run_id = project(store, journal.path)
-    assert run_id is not None
-    return run_id
+from tests.tracking.conftest import contents, fill, history, send
 
 
 def test_the_store_holds_what_the_journal_says(store: Store, full_journal: Journal) -> None:

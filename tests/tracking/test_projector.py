@@ -14,7 +14,7 @@ from quintet.tracking.journal import Journal, read
 from quintet.tracking.projector import Projector
 from quintet.tracking.store import Store
 from quintet.tracking.sync import sync
-from tests.tracking.test_projection import contents, history
+from tests.tracking.conftest import contents, history
 
 
 def wait_for(what: object, seconds: float = 20.0) -> None:

@@ -10,7 +10,7 @@ from quintet.tracking.journal import RUN_KEY, Journal
 from quintet.tracking.projection import RESTORED
 from quintet.tracking.store import Store
 from quintet.tracking.sync import sync
-from tests.tracking.test_projection import contents, send
+from tests.tracking.conftest import contents, send
 
 
 def evaluation_of(training: Journal) -> Journal:

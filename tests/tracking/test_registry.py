@@ -1,0 +1,326 @@
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from quintet.errors import UserError
+from quintet.models import build_encoder
+from quintet.models.heads import Classifier
+from quintet.tracking.journal import Journal
+from quintet.tracking.registry import log_model, model_of, register_champion
+from quintet.tracking.serving import BadImage, ImageClassifier, pixels
+from quintet.tracking.store import Store
+from quintet.tracking.sync import sync
+from quintet.training.images import normalise
+from tests.tracking.conftest import send
+
+NAME = "classification-digits"
+
+
+def spec(channels: int = 1) -> dict[str, Any]:
+    return {
+        "kind": "image",
+        "shape": [channels, 8, 8],
+        "classes": ["zero", "one", "two"],
+        "mean": [0.3] * channels,
+        "std": [0.2] * channels,
+    }
+
+
+SETTINGS = {"model": {"family": "rnn", "name": "gru", "settings": {"hidden_size": 6}}}
+
+
+def network(channels: int = 1) -> Classifier:
+    encoder = build_encoder("rnn", "gru", "image", (channels, 8, 8), SETTINGS["model"]["settings"])  # type: ignore[arg-type]
+    return Classifier(encoder, 3).eval()
+
+
+def encoded(image: Image.Image, kind: str = "PNG") -> str:
+    buffer = BytesIO()
+    image.save(buffer, kind)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def train(journal: Journal, seed: int = 0) -> Classifier:
+    """A journal with a model in it, of a network that was not trained."""
+    torch.manual_seed(seed)
+    made = network()
+    weights = journal.path.with_name("weights.safetensors")
+    save_file(made.state_dict(), weights)
+    journal.start(f"gru-digits seed {seed}", experiment="classification")
+    journal.model(weights, settings=SETTINGS, spec=spec(), tags={"seed": str(seed)})
+    journal.end()
+    return made
+
+
+def load(store: Store, uri: str) -> mlflow.pyfunc.PyFuncModel:
+    # load_model knows no client; outside tests the store is MLflow's default, or named by MLFLOW_TRACKING_URI.
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(store.uri)
+    try:
+        return mlflow.pyfunc.load_model(uri)
+    finally:
+        mlflow.set_tracking_uri(before)
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+def test_the_model_in_mlflow_answers_as_the_network_does(store: Store, journal: Journal) -> None:
+    made = train(journal)
+    run_id = send(store, journal)
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8), dtype=np.uint8)
+    model = model_of(store, run_id)
+    assert model is not None
+    answers = load(store, model.model_uri).predict(pd.DataFrame({"image": images.tolist()}))
+    expected = made(normalise(torch.from_numpy(images)[:, None], [0.3], [0.2])).softmax(-1)
+    for answer, probabilities in zip(answers, expected.tolist(), strict=True):
+        assert list(answer["probabilities"]) == ["zero", "one", "two"]
+        assert list(answer["probabilities"].values()) == pytest.approx(probabilities, abs=1e-6)
+        assert answer["class"] == max(answer["probabilities"], key=answer["probabilities"].__getitem__)
+        assert answer["confidence"] == max(answer["probabilities"].values())
+
+
+def test_the_model_has_signature_example_and_no_pickle(store: Store, journal: Journal) -> None:
+    train(journal)
+    run_id = send(store, journal)
+    model = model_of(store, run_id)
+    assert model is not None
+    assert (model.source_run_id, model.tags["seed"]) == (run_id, "0")
+    assert [m.model_id for m in store.client.get_run(run_id).outputs.model_outputs] == [model.model_id]
+    folder = Path(model.artifact_location.removeprefix("file://"))
+    files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert files >= {"MLmodel", "served_model.py", "input_example.json", "artifacts/weights.safetensors"}
+    assert not [f for f in files if f.endswith((".pkl", ".pt", ".pth", ".bin"))]
+    loaded = load(store, model.model_uri)
+    assert loaded.metadata.get_input_schema().input_names() == ["image"]
+    assert loaded.metadata.get_output_schema().input_names() == ["class", "confidence", "probabilities"]
+    [answer] = loaded.predict(loaded.input_example)
+    assert sum(answer["probabilities"].values()) == pytest.approx(1)
+
+
+def test_a_model_is_kept_once(store: Store, journal: Journal) -> None:
+    train(journal)
+    run_id = send(store, journal)
+    again = log_model(store, run_id, journal.path.with_name("weights.safetensors"), settings=SETTINGS, spec=spec())
+    model = model_of(store, run_id)
+    assert model is not None
+    assert again == model.model_uri
+    assert len(store.client.search_logged_models(["1"])) == 1
+
+
+def test_a_half_written_model_is_written_again(store: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(journal)
+    with monkeypatch.context() as patch:
+        patch.setattr(store.client, "log_model_artifacts", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            send(store, journal)
+    run_id = send(store, journal)
+    model = model_of(store, run_id)
+    assert model is not None
+    load(store, model.model_uri)
+
+
+def test_a_rebuilt_database_has_the_model_again(store: Store, journal: Journal, empty_database: Path) -> None:
+    train(journal)
+    send(store, journal)
+    shutil.rmtree(store.root / "mlruns")
+    shutil.copy(empty_database, store.root / "mlflow.db")
+    new = Store(f"sqlite:///{store.root}//mlflow.db", root=store.root)
+    sync([store.root / "outputs"], new)
+    [run] = new.client.search_runs(["1"])
+    assert model_of(new, run.info.run_id) is not None
+
+
+def test_the_champion_moves_and_is_registered_once(store: Store, journal: Journal, tmp_path: Path) -> None:
+    train(journal)
+    first = send(store, journal)
+    other = Journal(tmp_path / "outputs/other/journal.jsonl")
+    train(other, seed=1)
+    other.close()
+    second = send(store, other)
+    tags = {"experiment": "gru-digits", "seed": "0", "validation_accuracy": "0.9"}
+    assert register_champion(store, NAME, first, tags) == "1"
+    assert register_champion(store, NAME, first, tags) == "1"
+    assert register_champion(store, NAME, second) == "2"
+    assert store.client.get_model_version_by_alias(NAME, "champion").run_id == second
+    assert register_champion(store, NAME, first) == "1"
+    champion = store.client.get_model_version_by_alias(NAME, "champion")
+    assert (champion.run_id, champion.tags) == (first, tags)
+    assert len(store.client.search_model_versions(f"name = '{NAME}'")) == 2
+
+
+def test_a_run_without_a_model_is_no_champion(store: Store, full_journal: Journal) -> None:
+    with pytest.raises(UserError, match="has no model to register"):
+        register_champion(store, NAME, send(store, full_journal))
+
+
+def test_logging_a_model_does_not_import_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from quintet.tracking.store import Store; from quintet.tracking.journal import Journal\n"
+        "from quintet.tracking.projection import project; from quintet.tracking.registry import register_champion\n"
+        "root = Path(sys.argv[1]); j = Journal(root / 'journal.jsonl'); (root / 'w').touch()\n"
+        "j.start('run', experiment='classification')\n"
+        "j.model(root / 'w', settings={}, spec={'shape': [1, 8, 8]})\n"
+        "store = Store(root=root); register_champion(store, 'n', project(store, j.path))\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_picture_becomes_what_its_pixels_say(channels: int, mode: str) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)).convert(mode)
+    plain = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    wanted = plain[None] if channels == 1 else plain.transpose(2, 0, 1)
+    assert np.array_equal(pixels(encoded(image), (channels, 8, 8), "image 0"), wanted)
+    assert np.array_equal(pixels(plain.tolist(), (channels, 8, 8), "image 0"), wanted)
+    assert pixels(encoded(image.resize((50, 50)), "JPEG"), (channels, 8, 8), "image 0").shape == (channels, 8, 8)
+
+
+def bomb() -> str:
+    """A PNG of a few kilobytes that would fill memory."""
+    return encoded(Image.new("1", (20_000, 20_000)))
+
+
+def square(value: object, size: int = 8) -> list[list[object]]:
+    return [[value] * size for _ in range(size)]
+
+
+BAD: dict[str, tuple[Callable[[], Any], str]] = {
+    "not base64": (lambda: "äöü!", "the text is not base64"),
+    "empty text": (lambda: "", "not a PNG or JPEG"),
+    "text file": (lambda: base64.b64encode(b"hello").decode(), "not a PNG or JPEG"),
+    "other format": (lambda: encoded(Image.new("L", (8, 8)), "BMP"), "not a PNG or JPEG"),
+    "torn": (lambda: encoded(Image.effect_noise((64, 64), 90))[:800], "damaged or unreadable"),
+    "bomb": (bomb, "more than the 16,777,216 pixels allowed"),
+    "long": (lambda: "A" * (32 * 2**20 + 4), "the limit is 33,554,432"),
+    "number": (lambda: 5, "neither a PNG or JPEG in base64 nor pixels"),
+    "nothing": (lambda: None, "neither a PNG or JPEG in base64 nor pixels"),
+    "too small": (lambda: square(1, 7), r"pixels of shape \[7 7\]; this model takes \[8 8\]"),
+    "one row": (lambda: [1] * 8, r"pixels of shape \[8\]"),
+    "colour for grey": (lambda: [[[1, 2, 3]] * 8] * 8, r"pixels of shape \[8 8 3\]"),
+    "ragged": (lambda: [[1] * 8] * 7 + [[1] * 7], "rows of different length"),
+    "too bright": (lambda: square(256), "whole numbers from 0 to 255, here from 256 to 256"),
+    "negative": (lambda: square(-1), "whole numbers from 0 to 255"),
+    "scaled": (lambda: square(0.5), "whole numbers from 0 to 255"),
+    "logical": (lambda: square(True), "whole numbers from 0 to 255"),
+    "texts": (lambda: square("a"), "whole numbers from 0 to 255"),
+    "huge number": (lambda: square(10**40), "whole numbers from 0 to 255"),
+    "empty": (lambda: [[]], r"pixels"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_image_is_refused_with_its_reason(case: str) -> None:
+    make, message = BAD[case]
+    with pytest.raises(BadImage, match=message) as caught:
+        pixels(make(), (1, 8, 8), "image 3")
+    assert caught.value.get_http_status_code() == 400
+    assert json.loads(caught.value.serialize_as_json())["message"].startswith("image 3: ")
+
+
+def test_a_request_of_too_many_images_is_refused() -> None:
+    model = ImageClassifier()
+    with pytest.raises(BadImage, match="1025 images in one request; it takes 1 to 1024"):
+        model.predict(None, pd.DataFrame({"image": [""] * 1025}))
+    with pytest.raises(BadImage, match="0 images in one request"):
+        model.predict(None, pd.DataFrame({"image": [[]]}))
+
+
+@pytest.fixture
+def server(store: Store, journal: Journal, closed_port: int) -> Iterator[str]:
+    """`mlflow models serve` of the champion, started in the project's root as the documentation says."""
+    train(journal)
+    register_champion(store, NAME, send(store, journal))
+    mlflow_command = Path(sys.executable).with_name("mlflow")
+    command = [mlflow_command, "models", "serve", "-m", f"models:/{NAME}@champion", "--env-manager", "local"]
+    environment = os.environ | {"PATH": f"{mlflow_command.parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    log = store.root / "server.log"
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(closed_port)],
+            cwd=store.root,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + 180
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", closed_port)) == 0:
+                    break
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{closed_port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def post(server: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    request = urllib.request.Request(f"{server}/invocations", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as e:
+        with e:
+            return e.code, json.load(e)
+
+
+@pytest.mark.slow
+def test_the_champion_is_served_by_mlflow(server: str) -> None:
+    picture = encoded(Image.effect_noise((8, 8), 90))
+    array = np.asarray(Image.open(BytesIO(base64.b64decode(picture)))).tolist()
+    with urllib.request.urlopen(f"{server}/ping", timeout=60) as response:
+        assert response.status == 200
+    answers = []
+    for body in (
+        {"inputs": [picture]},
+        {"inputs": [array]},
+        {"inputs": {"image": [picture]}},
+        {"dataframe_split": {"columns": ["image"], "data": [[picture]]}},
+        {"dataframe_records": [{"image": array}]},
+    ):
+        status, answer = post(server, json.dumps(body).encode())
+        assert status == 200, answer
+        answers += answer["predictions"]
+    assert len(answers) == 5
+    assert all(a == answers[0] for a in answers)
+    assert sum(answers[0]["probabilities"].values()) == pytest.approx(1)
+    for several in ([picture, picture], [array, array], [picture, array]):
+        status, answer = post(server, json.dumps({"inputs": several}).encode())
+        assert (status, answer["predictions"]) == (200, [answers[0], answers[0]])
+    for case, (make, _) in BAD.items():
+        status, answer = post(server, json.dumps({"inputs": [picture, make()]}).encode())
+        assert (status, answer["message"][:8]) == (400, "image 1:"), (case, answer)
+        assert "Traceback" not in json.dumps(answer)
+    for body in (b"nonsense", b"[]", b"{}", b'{"inputs": []}', b'{"inputs": null}', b'{"inputs": {"photo": ["x"]}}'):
+        status, answer = post(server, body)
+        assert status == 400, (body, answer)
+        assert "Traceback" not in json.dumps(answer)
