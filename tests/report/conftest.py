@@ -96,9 +96,11 @@ def run_record(made: Made, seed: int, data: str) -> dict[str, Any]:
         "budget": {"kind": "epochs", "allowed": 30, "used": 30 if seed else 24},
         "stopped_by": "budget" if seed else "early_stopping",
         "best": {"step": 500, "epoch": 25, "metric": "accuracy", "value": 0.98},
-        "precision": "32-true", "memory_format": "contiguous", "precision_reason": "too little work a step for bf16 to pay",
+        "precision": "32-true", "memory_format": "contiguous",
+        "precision_reason": "too little work a step for bf16 to pay",
         "resumed": 0,
-        "environment": {"python": "3.11.9", "torch": "2.13.0", "cpu": "two cores", "threads": 2, "accelerator": "cpu", "devices": 1},
+        "environment": {"python": "3.11.9", "torch": "2.13.0", "cpu": "two cores", "threads": 2,
+                        "accelerator": "cpu", "devices": 1},
     }  # fmt: skip
 
 
@@ -131,14 +133,17 @@ def write_evaluation(
             "experiment": made.name, "task": "classification", "data": data, "family": made.family, "model": made.model,
             "title": made.title, "primary": "accuracy", "direction": "max",
             "metrics": {
-                n: {"value": e.value, "low": e.low, "high": e.high, "per_seed": e.per_seed} for n, e in estimates.items()
+                name: {"value": e.value, "low": e.low, "high": e.high, "per_seed": e.per_seed}
+                for name, e in estimates.items()
             },
             "expect": {} if made.expect is None else {"accuracy": made.expect},
             "cost": {
                 "parameters": made.parameters,
                 "flops": None if baseline else made.flops,
                 "train_seconds": made.seconds,
-                "samples_per_second": None if baseline else {"1": 1000 / made.milliseconds, "64": 9000 / made.milliseconds},
+                "samples_per_second": (
+                    None if baseline else {"1": 1000 / made.milliseconds, "64": 9000 / made.milliseconds}
+                ),
                 "latency_ms": None if baseline else {
                     "1": {"p50": made.milliseconds, "p99": 1.6 * made.milliseconds},
                     "64": {"p50": 7 * made.milliseconds, "p99": 9 * made.milliseconds},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from quintet.errors import UserError
+from quintet.evaluation.statistics import LEVEL, RESAMPLES
 from quintet.report.collect import collect
 from quintet.report.compare import leaderboards
 from quintet.report.markdown import markdown
@@ -24,22 +25,26 @@ def build(
     experiments: Sequence[str],
     baselines: Sequence[str],
     claims: Sequence[Mapping[str, Any]] = (),
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
 ) -> dict[str, Any]:
     """Write index.html, report.md, report.json and plots/ into `target`; return what report.json holds.
 
     `outputs` holds runs/ and baselines/. Declared experiments and baselines without an evaluation are
     listed in the report as missing; with none at all there is nothing to report, a `UserError`, as is
     a file that is corrupt or stale. `claims` are shown as given ({name, verdict, effect, low, high}).
+    `resamples` and `level` are those that evaluation drew its intervals with; the differences between
+    rows get theirs likewise.
     """
     collected = collect(outputs, suite, experiments, baselines)
     if not collected.evaluated:
         raise UserError(str(outputs), "holds no evaluated experiment", "run: dvc repro")
-    boards = leaderboards(collected)
-    report = result(collected, boards, claims)
+    boards = leaderboards(collected, resamples=resamples, level=level)
+    report = result(collected, boards, claims, resamples=resamples, level=level)
 
     target.mkdir(parents=True, exist_ok=True)
     write_plots(target / "plots", collected, boards)
-    (target / "report.md").write_text(markdown(collected, boards, claims), encoding="utf8")
+    (target / "report.md").write_text(markdown(boards, report), encoding="utf8")
     (target / "index.html").write_text(page(collected, boards, report), encoding="utf8")
     text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
     (target / "report.json").write_text(text + "\n", encoding="utf8")

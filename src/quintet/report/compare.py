@@ -107,15 +107,15 @@ class Board:
         return next(row for row in self.rows if row.evaluated.experiment == experiment)
 
 
-def leaderboards(collected: Collected) -> tuple[Board, ...]:
+def leaderboards(collected: Collected, *, resamples: int, level: float) -> tuple[Board, ...]:
     """A board for each task and data set that an evaluated experiment or baseline names, in order of names."""
     groups: dict[tuple[str, str], list[Evaluated]] = {}
     for evaluated in collected.evaluated:
         groups.setdefault((evaluated.task, evaluated.data), []).append(evaluated)
-    return tuple(_board(group) for _, group in sorted(groups.items()))
+    return tuple(_board(group, resamples, level) for _, group in sorted(groups.items()))
 
 
-def _board(group: list[Evaluated]) -> Board:
+def _board(group: list[Evaluated], resamples: int, level: float) -> Board:
     first = group[0]
     for other in group[1:]:
         _same_test(first, other)
@@ -125,11 +125,14 @@ def _board(group: list[Evaluated]) -> Board:
     best = ranked[0]
     baseline = next((e for e in ranked if e.baseline), None)
 
+    def paired(a: Evaluated, b: Evaluated) -> Comparison:
+        return compare(a.examples.scores, b.examples.scores, resamples=resamples, level=level)
+
     rivals = ranked[1:]
-    to_best = {e.experiment: compare(e.examples.scores, best.examples.scores) for e in rivals}
+    to_best = {e.experiment: paired(e, best) for e in rivals}
     best_p = dict(zip(to_best, holm([c.p_value for c in to_best.values()]), strict=True))
     neural = [e for e in ranked if not e.baseline] if baseline else []
-    to_base = {e.experiment: compare(e.examples.scores, baseline.examples.scores) for e in neural if baseline}
+    to_base = {e.experiment: paired(e, baseline) for e in neural if baseline}
     base_p = dict(zip(to_base, holm([c.p_value for c in to_base.values()]), strict=True))
 
     rows = []

@@ -6,23 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quintet.report import words
-from quintet.report.collect import Collected
 from quintet.report.compare import Board, Row
 from quintet.report.words import Figures
 
 
-def markdown(collected: Collected, boards: Sequence[Board], claims: Sequence[Mapping[str, Any]]) -> str:
-    """Summary and leaderboards; the page has the rest."""
-    parts = [f"# Quintet: suite {collected.suite}", ""]
-    if collected.missing:
-        parts += [f"**Not in this report yet** (`dvc repro` makes them): {', '.join(collected.missing)}.", ""]
+def markdown(boards: Sequence[Board], report: Mapping[str, Any]) -> str:
+    """Summary and leaderboards; the page has the rest. `report` is what report.json holds."""
+    parts = [f"# Quintet: suite {report['suite']}", ""]
+    if report["missing"]:
+        parts += [f"**Not in this report yet** (`dvc repro` makes them): {', '.join(report['missing'])}.", ""]
     for board in boards:
         parts += [f"## {board.data}: {board.task}", "", words.headline(board), ""]
         parts += [*(f"- {text}" for text in words.findings(board)), ""]
-        parts += [*_table(board), ""]
-    if claims:
+        parts += [*_table(board, report["statistics"]["level"]), ""]
+    if report["claims"]:
         parts += ["## Claims", "", "| claim | verdict | effect | interval |", "|---|---|---:|---|"]
-        for claim in claims:
+        for claim in report["claims"]:
             span = f"[{claim['low']:.3g}, {claim['high']:.3g}]" if claim.get("low") is not None else "–"
             effect = f"{claim['effect']:.3g}" if claim.get("effect") is not None else "–"
             parts.append(f"| {_cell(str(claim['name']))} | {_cell(str(claim['verdict']))} | {effect} | {span} |")
@@ -30,11 +29,11 @@ def markdown(collected: Collected, boards: Sequence[Board], claims: Sequence[Map
     return "\n".join(parts)
 
 
-def _table(board: Board) -> list[str]:
+def _table(board: Board, level: float) -> list[str]:
     figures = Figures.of(board)
     heads = [
-        "#", "model", "family", words.metric_title(board.metric), "95 % interval", "to the best", "p (Holm)",
-        "parameters", "FLOPs", "training", "latency p50",
+        "#", "model", "family", words.metric_title(board.metric), f"{words.share(level)} interval",
+        "to the best", "p (Holm)", "parameters", "FLOPs", "training", "latency p50",
     ]  # fmt: skip
     lines = [f"| {' | '.join(heads)} |", "|---:|---|---|---:|---|---:|---:|---:|---:|---:|---:|"]
     for row in board.rows:
@@ -73,10 +72,11 @@ def _cell(text: str) -> str:
 def leaderboard_text(report: Mapping[str, Any]) -> str:
     """The leaderboards of a report.json as aligned columns, each under its answer."""
     parts = []
+    interval = f"{words.share(report['statistics']['level'])} interval"
     for answer in report["answers"]:
         rows = [r for r in report["leaderboard"] if (r["task"], r["data"]) == (answer["task"], answer["data"])]
         figures = Figures.bearing(answer["examples"] * max(len(r["seeds"]) for r in rows))
-        table = [["", "model", "family", words.metric_title(rows[0]["metric"]).lower(), "95 % interval", "to best",
+        table = [["", "model", "family", words.metric_title(rows[0]["metric"]).lower(), interval, "to best",
                   "p (Holm)", "params", "train", ""]]  # fmt: skip
         for r in rows:
             gain = (r["against_baseline"] or {}).get("difference", 0.0) * (1 if r["direction"] == "max" else -1)

@@ -21,7 +21,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from quintet.evaluation.statistics import ALPHA, RESAMPLES
+from quintet.evaluation.statistics import ALPHA
 from quintet.report import disagreement, words
 from quintet.report.collect import CURVE_COLUMNS, Collected, Evaluated, Gallery
 from quintet.report.compare import COSTS, Board, Row
@@ -44,8 +44,9 @@ def page(collected: Collected, boards: Sequence[Board], report: Mapping[str, Any
         boards=views,
         provenance=[_provenance(e) for board in boards for e in (row.evaluated for row in board.rows)],
         words=words,
+        edited=any(run.get("dirty") for e in collected.evaluated for run in e.runs),
         alpha=ALPHA,
-        resamples=RESAMPLES,
+        level=words.share(report["statistics"]["level"]),
         style=Markup(_asset("page.css")),
         script=Markup(_asset("page.js")),
         numbers=Markup(_json([_numbers(board) for board in boards])),
@@ -115,7 +116,7 @@ def _board(number: int, board: Board, gallery: Gallery | None) -> dict[str, Any]
 class Scale:
     """The axis of the interval bars: wide enough for the contenders, not for those far behind.
 
-    A row further from the best than six times the median neural model would squeeze the others
+    A row further from the best than four times the median neural model would squeeze the others
     into one dot; it is drawn at the edge, as an arrow.
     """
 
@@ -126,7 +127,7 @@ class Scale:
     def of(cls, board: Board) -> Scale:
         best = board.best.estimate.value
         gaps = [abs(row.estimate.value - best) for row in board.neural if row is not board.best]
-        reach = 6 * float(np.median(gaps)) if gaps else 0.0
+        reach = 4 * float(np.median(gaps)) if gaps else 0.0
         seen = [row.estimate for row in board.rows if abs(row.estimate.value - best) <= max(reach, 1e-9)]
         low, high = min(e.low for e in seen), max(e.high for e in seen)
         room = 0.04 * (high - low) or 0.01
@@ -200,7 +201,7 @@ def _row(board: Board, figures: Figures, scale: Scale, row: Row) -> dict[str, An
             "high": scale.percent(estimate.high),
             "best": scale.percent(board.best.estimate.value),
             "seeds": [scale.percent(v) for v in estimate.per_seed] if len(estimate.per_seed) > 1 else [],
-            "text": f"{figures.value(metric, estimate.value)}, 95 % interval "
+            "text": f"{figures.value(metric, estimate.value)}, interval "
             f"{figures.interval(metric, estimate.low, estimate.high)}; seeds: "
             + ", ".join(figures.bare(metric, v) for v in estimate.per_seed),
         },
@@ -285,7 +286,7 @@ def _provenance(e: Evaluated) -> dict[str, Any]:
         "family": words.family_title(e.family),
         "commits": words.commits(e.runs),
         "environment": e.environment,
-        "settings": e.training.settings if e.training else None,
+        "settings": words.settings(e),
         "runs": e.runs,
     }
 
@@ -306,6 +307,7 @@ def _numbers(board: Board) -> dict[str, Any]:
         "rows": [
             {
                 "key": row.evaluated.experiment,
+                "rank": row.rank,
                 "title": words.label(board, row),
                 "family": words.family_title(row.evaluated.family),
                 "style": _family_class(row.evaluated.family),

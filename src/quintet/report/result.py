@@ -6,13 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from quintet.evaluation.statistics import ALPHA, LEVEL, RESAMPLES, Comparison
+from quintet.evaluation.statistics import ALPHA, Comparison
 from quintet.report import words
 from quintet.report.collect import Collected
 from quintet.report.compare import Board, Row
 
 
-def result(collected: Collected, boards: Sequence[Board], claims: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def result(
+    collected: Collected,
+    boards: Sequence[Board],
+    claims: Sequence[Mapping[str, Any]],
+    *,
+    resamples: int,
+    level: float,
+) -> dict[str, Any]:
     """The report as plain values.
 
     `generated_at` is when the last of its evaluations was made, so that the same files give the same
@@ -23,7 +30,7 @@ def result(collected: Collected, boards: Sequence[Board], claims: Sequence[Mappi
         "suite": collected.suite,
         "generated_at": max((e.evaluated_at for e in collected.evaluated), default=None),
         "commits": words.commits(runs),
-        "statistics": {"resamples": RESAMPLES, "level": LEVEL, "alpha": ALPHA, "correction": "holm"},
+        "statistics": {"resamples": resamples, "level": level, "alpha": ALPHA, "correction": "holm"},
         "answers": [_answer(board) for board in boards],
         "leaderboard": [_row(board, row) for board in boards for row in board.rows],
         "claims": [dict(claim) for claim in claims],
@@ -32,7 +39,7 @@ def result(collected: Collected, boards: Sequence[Board], claims: Sequence[Mappi
             f"{e.task}/{e.data}/{e.experiment}": {
                 "evaluated_at": e.evaluated_at,
                 "environment": e.environment,
-                "settings": e.training.settings if e.training else None,
+                "settings": words.settings(e),
                 "runs": list(e.runs),
             }
             for e in collected.evaluated

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from quintet.report.collect import Evaluated
 from quintet.report.compare import Board, Row
 
 FAMILY_TITLES = {
@@ -114,7 +115,9 @@ def megabytes(n: float | None) -> str:
 
 def cost(name: str, n: float | None) -> str:
     """One of `compare.COSTS` with its unit."""
-    return {"train_seconds": seconds, "latency": milliseconds}.get(name, count)(n)
+    if name == "train_seconds":
+        return seconds(n)
+    return milliseconds(n) if name == "latency" else count(n)
 
 
 def _three(n: float) -> str:
@@ -152,18 +155,19 @@ def budget_text(row: Row) -> str:
     terms = budget(row)
     if terms is None:
         return "–"
-    low, high = (f"{use(terms['used_per_seed']):.4g}" for use in (min, max))
-    return f"{low if low == high else f'{low}–{high}'} of {terms['allowed']:.4g} {terms['kind']}"
+    low, high = f"{min(terms['used_per_seed']):.4g}", f"{max(terms['used_per_seed']):.4g}"
+    used = low if low == high else f"{low}–{high}"
+    return f"{used} of {terms['allowed']:.4g} {terms['kind']}"
 
 
 def stopped_text(row: Row) -> str:
     terms = budget(row)
     if terms is None:
         return ""
-    reasons = [reason.replace("_", " ") for reason in terms["stopped_by"]]
+    reasons = [str(reason).replace("_", " ") for reason in terms["stopped_by"]]
     if len(set(reasons)) == 1:
         return reasons[0]
-    return ", ".join(f"{reason} ({reasons.count(reason)})" for reason in sorted(set(reasons)))
+    return ", ".join(f"{reasons.count(reason)} {reason}" for reason in sorted(set(reasons)))
 
 
 def headline(board: Board) -> str:
@@ -262,8 +266,20 @@ def _champion(board: Board) -> str:
         return ""
     row = board.row(board.champion)
     if row is board.best:
-        return "**Champion**: the same one was best on validation, where the choice is made."
-    return f"**Champion** (chosen on validation, not on these test figures): **{label(board, row)}**."
+        return f"**Champion**: **{label(board, row)}** is also the best on validation, where the choice is made."
+    return f"**Champion**, chosen on validation and not on these test figures: **{label(board, row)}**."
+
+
+def settings(e: Evaluated) -> dict[str, Any] | None:
+    """Settings as used: a training's own, or what a baseline's run says."""
+    if e.training:
+        return e.training.settings
+    return next((run["settings"] for run in e.runs if run.get("settings")), None)
+
+
+def share(level: float) -> str:
+    """'95 %' for 0.95."""
+    return f"{100 * level:.4g} %"
 
 
 def commits(runs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -113,6 +113,8 @@
     const inside = (v) => v >= low && v <= high;
     const shown = points.filter((r) => inside(r.value)), hidden = points.filter((r) => !inside(r.value));
     if (!shown.length) { holder.textContent = "Not measured."; return; }
+    // Where there is no room for names, points carry their rank, and a line below says who they are.
+    const narrow = width < 560;
     const svg = chart(holder, width, height, `${board.metric} against ${title.toLowerCase()}`);
     const left = 56, right = width - 16, top = 14, bottom = height - 46;
     const prices = shown.map((r) => r.costs[cost]);
@@ -159,7 +161,7 @@
     // A label takes the first place around its point that is free, the front's first.
     for (const r of [...shown].sort((a, b) => b.front.includes(cost) - a.front.includes(cost))) {
       const [px, py] = [x(r.costs[cost]), y(r.value)], on = r.front.includes(cost);
-      const text = draw("text", { class: on ? "label on" : "label" }, svg, r.title);
+      const text = draw("text", { class: on ? "label on" : "label" }, svg, narrow ? r.rank : r.title);
       const wide = text.getComputedTextLength();
       // The front's line runs to the right of its points: their labels go above it.
       const places = on ? [[px + 4, py - 15], [px - wide - 4, py - 15]] : [];
@@ -180,12 +182,16 @@
         svg.insertBefore(draw("line", { class: "leader", x1: px, y1: py, x2: from, y2: best[1] + (best[1] < py ? 6 : -8) * (from === px) }), svg.querySelector(".dot"));
       }
     }
-    if (hidden.length) {
-      const note = hidden.map((r) => `${r.title} (${figure(board, r.value)}, ${unit(r.costs[cost])})`).join(", ");
+    const remark = (text) => {
       const p = document.createElement("p");
       p.className = "nothing";
-      p.textContent = `Off the scale: ${note}.`;
+      p.textContent = text;
       holder.append(p);
+    };
+    if (narrow) remark([...shown].sort((a, b) => a.rank - b.rank).map((r) => `${r.rank} ${r.title}`).join(" · "));
+    if (hidden.length) {
+      const note = hidden.map((r) => `${r.title} (${figure(board, r.value)}, ${unit(r.costs[cost])})`).join(", ");
+      remark(`Off the scale: ${note}.`);
     }
   }
 
@@ -226,7 +232,7 @@
       const svg = chart(box, width, height, `Training of ${r.title}`);
       const left = 40, right = width - 8, top = 6, bottom = height - 22;
       const x = (v) => left + ((along(v) - first) / (last - first || 1)) * (right - left);
-      const y = (v) => bottom - ((Math.min(Math.max(scaled(v), low), high) - low) / (high - low)) * (bottom - top);
+      const y = (v) => bottom - ((scaled(v) - low) / (high - low)) * (bottom - top);
       const marks = log ? logTicks(10 ** low, 10 ** high, 5) : ticks(low, high, 4);
       for (const t of marks) {
         draw("line", { class: "grid", x1: left, x2: right, y1: y(t), y2: y(t) }, svg);
@@ -235,8 +241,11 @@
       for (const t of logX ? logTicks(10 ** first, 10 ** last, 4) : ticks(first, last, 3))
         draw("text", { x: x(t), y: height - 5, "text-anchor": "middle" }, svg, over === SECONDS ? seconds(t) : count(t));
       const path = (line) => line.map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
-      for (const other of trained) if (other !== r) for (const line of lines(other)) draw("path", { class: "other", d: path(line) }, svg);
-      const own = draw("g", { class: r.style }, svg);
+      // Lines end at the frame: an inner drawing hides what lies outside it.
+      const size = { x: left, y: top - 2, width: right - left + 2, height: bottom - top + 4 };
+      const frame = draw("svg", { ...size, viewBox: `${size.x} ${size.y} ${size.width} ${size.height}`, overflow: "hidden" }, svg);
+      for (const other of trained) if (other !== r) for (const line of lines(other)) draw("path", { class: "other", d: path(line) }, frame);
+      const own = draw("g", { class: r.style }, frame);
       Object.entries(r.curves).forEach(([seed], i) => {
         const line = draw("path", { class: "seed-line", d: path(lines(r)[i]) }, own);
         draw("title", {}, line, `seed ${seed}`);
@@ -252,8 +261,9 @@
     let worst = 0;
     for (const [a, p, c] of counts) { totals[a] += c; if (a !== p) worst = Math.max(worst, c); }
     const numbers = n <= 20;
-    const cell = numbers ? Math.max(30, Math.min(44, 520 / n)) : Math.max(4, 560 / n);
     const names = Math.min(150, 14 + 7 * Math.max(...board.classes.map((c) => c.length)));
+    const room = holder.closest(".confusion").clientWidth - names - 52;
+    const cell = numbers ? Math.max(25, Math.min(44, 520 / n, room / n)) : Math.max(4, Math.min(560, room) / n);
     const flat = Math.max(...board.classes.map((c) => c.length)) * 7 < cell;
     const left = names + 18, top = flat ? 44 : Math.min(130, names + 24);
     const svg = chart(holder, left + n * cell + 4, top + n * cell + 4, `Confusion matrix of ${row.title}`);
@@ -273,7 +283,7 @@
       draw("title", {}, group, `${board.classes[a]} taken for ${board.classes[p]}: ${c} of ${totals[a]} (${((100 * c) / totals[a]).toFixed(1)} %)`);
       const gap = cell > 12 ? 1 : 0;
       draw("rect", { x: left + p * cell + gap, y: top + a * cell + gap, width: cell - 2 * gap, height: cell - 2 * gap, rx: cell > 12 ? 3 : 0, fill: same ? "var(--ink)" : "var(--bad)", opacity: strength.toFixed(3) }, group);
-      if (numbers) draw("text", { class: strength > 0.5 ? "cell-text flip" : "cell-text", x: left + (p + 0.5) * cell, y: top + (a + 0.5) * cell }, group, c);
+      if (numbers) draw("text", { class: strength > (same ? 0.6 : 0.72) ? "cell-text flip" : "cell-text", x: left + (p + 0.5) * cell, y: top + (a + 0.5) * cell }, group, c);
     }
     const errors = counts.filter(([a, p]) => a !== p).sort((s, t) => t[2] - s[2] || s[0] - t[0] || s[1] - t[1]).slice(0, 8);
     for (const [a, p, c] of errors) {
@@ -311,8 +321,7 @@
         redraw();
       });
     control("confusion").addEventListener("change", confusion);
-    redraws.push(cost, curves);
-    confusion();
+    redraws.push(cost, curves, confusion);
   }
   const all = () => redraws.forEach((redraw) => redraw());
   all();
