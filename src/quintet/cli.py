@@ -52,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=_stage, stage=name)
     command = commands.add_parser("report", help="compare everything that was evaluated; writes outputs/report")
     command.set_defaults(run=_report)
+    command = commands.add_parser("leaderboard", help="show the last report's leaderboard and where its page lies")
+    command.set_defaults(run=_leaderboard)
+    command = commands.add_parser("sync", help="bring MLflow up to date with the runs in outputs, restored ones too")
+    command.set_defaults(run=_sync)
     command = commands.add_parser("check", help="check params.yaml, without running anything")
     command.set_defaults(run=_check)
     command = commands.add_parser("catalogue", help="list the models, data sets and tasks there are, with their settings")
@@ -100,6 +104,18 @@ def _report(options: argparse.Namespace) -> None:
     from quintet.stages.report import report
 
     report()
+
+
+def _leaderboard(options: argparse.Namespace) -> None:
+    from quintet.stages.report import leaderboard
+
+    print(leaderboard())
+
+
+def _sync(options: argparse.Namespace) -> None:
+    from quintet.stages.report import sync
+
+    print(sync())
 
 
 def _check(options: argparse.Namespace) -> None:

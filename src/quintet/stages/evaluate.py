@@ -20,7 +20,7 @@ from quintet.stages import declared, results
 from quintet.stages.environment import environment
 from quintet.tasks import TASKS
 from quintet.tasks.classification import Predictions, build_network, network_input, predict
-from quintet.tracking.journal import DataInput, Journal
+from quintet.tracking.journal import FILE_NAME, DataInput, Journal
 from quintet.tracking.projector import Projector
 from quintet.tracking.provenance import provenance
 from quintet.training.checkpoints import load_weights
@@ -99,7 +99,7 @@ def _track(
     spec: DataSpec,
 ) -> None:
     """Add what was measured to the training's own MLflow run."""
-    journal = Journal(out / f"seed-{seed}.jsonl")
+    journal = Journal(out / f"seed-{seed}" / FILE_NAME)
     tags = provenance(Path.cwd())
     journal.start(
         f"{run['experiment']}-seed-{seed}",

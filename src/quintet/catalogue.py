@@ -1,0 +1,61 @@
+"""What there is to choose from, as text. Free of torch."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from quintet.data import DATASETS, OWN_FORMATS
+from quintet.errors import unknown
+from quintet.models import FAMILIES
+from quintet.models.member import Member
+from quintet.models.signature import settings_of
+from quintet.tasks import TASKS
+
+
+def listing(name: str | None = None) -> str:
+    """Everything, or one family's or model's settings; raises `UserError` for an unknown name."""
+    if name is None:
+        return _everything()
+    if name in FAMILIES:
+        return "\n\n".join(_member(name, key) for key in FAMILIES[name])
+    families = [family for family, members in FAMILIES.items() if name in members]
+    if not families:
+        known = [*FAMILIES, *(key for members in FAMILIES.values() for key in members)]
+        raise unknown("catalogue", "family or model", name, known)
+    return "\n\n".join(_member(family, name) for family in families)
+
+
+def _everything() -> str:
+    lines = ["Models (quintet catalogue NAME shows the settings of one)"]
+    for family, members in FAMILIES.items():
+        for key, entry in members.items():
+            lines.append(f"  {family:12} {key:13} {entry.title:22} {'/'.join(entry.inputs):14} {entry.paper}")
+    lines += ["", "Data sets (data: NAME: {set: …})"]
+    for key, data in DATASETS.items():
+        shape = " × ".join(map(str, data.shape))
+        where = "embedded" if data.embedded else "mirror or download"
+        lines.append(f"  {key:15} {data.kind:8} {shape:14} {len(data.classes):3} classes   {data.title} ({where})")
+    lines += ["", "Your own data (own_data: NAME: {format: …, path: …})"]
+    lines += [f"  {key:15} {own.kind:8} {own.title}" for key, own in OWN_FORMATS.items()]
+    lines += ["", "Tasks"]
+    for key, task in TASKS.items():
+        lines.append(f"  {key:15} ranked by {task.primary}; baselines: {', '.join(task.baselines)}")
+    return "\n".join(lines)
+
+
+def _member(family: str, name: str) -> str:
+    entry: Member = FAMILIES[family][name]
+    lines = [f"{entry.title}   model: {{family: {family}, name: {name}}}", f"  {entry.paper}"]
+    lines.append(f"  reads {' or '.join(entry.inputs)} data; settings:")
+    for key, field in settings_of(entry.path).model_fields.items():
+        default = "required" if field.default is PydanticUndefined else repr(field.default)
+        lines.append(f"    {key:15} {_type(field.annotation, field.metadata):28} {default}")
+    return "\n".join(lines)
+
+
+def _type(annotation: Any, bounds: list[Any]) -> str:
+    name = annotation.__name__ if inspect.isclass(annotation) else str(annotation).replace("typing.", "")
+    return f"{name} {' '.join(map(str, bounds))}".strip()

@@ -1,0 +1,83 @@
+"""Stage report: compare everything that was evaluated, and name the champion of each task."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from quintet.errors import UserError
+from quintet.report import build, leaderboard_text
+from quintet.stages import declared
+from quintet.tracking.registry import register_champion
+from quintet.tracking.store import Store, reason
+
+log = logging.getLogger(__name__)
+
+OUTPUTS = Path("outputs")
+TARGET = OUTPUTS / "report"
+
+
+def report() -> None:
+    """Write outputs/report from what runs left in outputs, and register the champions in MLflow."""
+    shown = declared.parameters("report")
+    made = build(
+        OUTPUTS,
+        TARGET,
+        suite=shown["suite"],
+        experiments=list(shown["experiments"]),
+        baselines=list(shown["baselines"]),
+    )
+    try:
+        register_champions(made, Store())
+    except Exception as e:  # the report stands without a store
+        log.warning("The champions could not be registered in MLflow (%s); `quintet sync` does it later.", reason(e))
+
+
+def register_champions(made: dict[str, Any], store: Store) -> None:
+    """For each task and data set, give the alias 'champion' to the experiment that validation chose.
+
+    Of its seeds the one with the best validation metric is served; the test split has no say in it.
+    """
+    for answer in made["answers"]:
+        name, experiment = f"{answer['task']}-{answer['data']}", answer["champion"]
+        if experiment is None:
+            continue
+        row = next(r for r in made["leaderboard"] if r["experiment"] == experiment)
+        runs = made["provenance"][f"{answer['task']}/{answer['data']}/{experiment}"]["runs"]
+        sign = 1 if row["direction"] == "max" else -1
+        best = max(runs, key=lambda run: (sign * run["best"]["value"], -run["best"]["loss"]))
+        run = store.find(best["task"], best["run_key"])
+        if run is None:
+            raise UserError(str(store), f"has no run of {experiment}, seed {best['seed']}", "run: quintet sync")
+        tags = {
+            "experiment": experiment,
+            "seed": str(best["seed"]),
+            "quintet.run_key": best["run_key"],
+            f"validation_{best['best']['metric']}": f"{best['best']['value']:.6g}",
+        }
+        register_champion(store, name, run.info.run_id, tags)
+
+
+def leaderboard() -> str:
+    """The last report's leaderboard and where to find the page; raises `UserError` if there is none."""
+    file = TARGET / "report.json"
+    try:
+        made = json.loads(file.read_text(encoding="utf8"))
+    except FileNotFoundError:
+        raise UserError(str(file), "there is no report yet", "run: dvc repro") from None
+    return f"{leaderboard_text(made)}\n\nReport: {(TARGET / 'index.html').resolve()}"
+
+
+def sync() -> str:
+    """Bring MLflow up to date with all runs in outputs; returns what was done."""
+    from quintet.tracking.sync import sync as send
+
+    store = Store()
+    summary = send([OUTPUTS], store)
+    file = TARGET / "report.json"
+    if file.exists():
+        register_champions(json.loads(file.read_text(encoding="utf8")), store)
+    lines = [f"MLflow at {store}: {summary}"]
+    return "\n".join([*lines, *(f"  {journal}: {why}" for journal, why in summary.failed.items())])
