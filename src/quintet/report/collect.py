@@ -128,6 +128,8 @@ def collect(outputs: Path, suite: str, experiments: Sequence[str], baselines: Se
         evaluated.extend(found)
         gallery = _gallery(folder / "gallery.npz", stage)
         galleries.update({e.data: gallery for e in found})
+    # The order of declaration is no part of the result.
+    evaluated.sort(key=lambda e: (e.task, e.data, e.baseline, e.experiment))
     return Collected(suite, tuple(evaluated), galleries, tuple(missing))
 
 
@@ -275,7 +277,8 @@ def _curve(file: Path, stage: str) -> list[tuple[float | None, ...]]:
 
 def _gallery(file: Path, stage: str) -> Gallery:
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        # numpy leaves a file that it opened itself open when it is no archive.
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return Gallery(arrays["ids"].astype(str), arrays["inputs"].astype(np.uint8))
     except FileNotFoundError:
         raise _broken(file, "is not there", stage) from None

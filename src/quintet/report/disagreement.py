@@ -70,7 +70,9 @@ def groups(board: Board, gallery: Gallery | None) -> tuple[Group, ...]:
     for number, family in enumerate(families):
         others = np.delete(share, number, axis=0).max(axis=0)
         only = np.flatnonzero(right[number] & (right.sum(axis=0) == 1))
-        clearest = sorted(only, key=lambda i: (others[i] - share[number, i], str(ids[i])))
+        # Rounded, so that equal gaps of shares compare equal and the id decides.
+        gap = np.round(share[number] - others, 9)
+        clearest = sorted(only, key=lambda i: (-gap[i], str(ids[i])))
         found.append(Group(family, tuple(case(int(i)) for i in clearest)))
-    none = sorted(np.flatnonzero(~right.any(axis=0)), key=lambda i: (share[:, i].sum(), str(ids[i])))
+    none = sorted(np.flatnonzero(~right.any(axis=0)), key=lambda i: (round(share[:, i].sum(), 9), str(ids[i])))
     return (*found, Group(None, tuple(case(int(i)) for i in none)))

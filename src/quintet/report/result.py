@@ -77,7 +77,7 @@ def _row(board: Board, row: Row) -> dict[str, Any]:
         "high": row.estimate.high,
         "seeds": list(e.examples.seeds),
         "per_seed": list(row.estimate.per_seed),
-        "metrics": {name: asdict(estimate) for name, estimate in e.metrics.items()},
+        "metrics": {name: asdict(m) | {"per_seed": list(m.per_seed)} for name, m in e.metrics.items()},
         "baseline": e.baseline,
         "beats_baselines": row.beats_baselines,
         "against_baseline": _effect(row.against_baseline, row.baseline_p_holm),
