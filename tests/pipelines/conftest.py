@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from pipelines.servers import prefect_environment, prefect_server
 
 DVC_YAML = """\
 stages:
@@ -43,7 +51,7 @@ import os, subprocess, sys, time
 name, source, target = sys.argv[1:4]
 options = dict(zip(sys.argv[4::2], sys.argv[5::2]))
 with open("started", "a") as log:
-    print(name, os.environ.get("OMP_NUM_THREADS"), file=log)
+    print(name, os.environ.get("OMP_NUM_THREADS"), time.time(), file=log)
 print("step", name, "without", os.environ.get("QUINTET_MISSING_STAGES", "nothing"))
 if float(options.get("--seconds", 0)) > 5:
     # A worker below the stage, as a data loader is: it has to end as well.
@@ -89,10 +97,70 @@ def edit(repository: Path) -> Callable[[str, str, str], None]:
     return replace
 
 
-@pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
-    """A Prefect server and database of the tests' own."""
-    from prefect.testing.utilities import prefect_test_harness
+class Server:
+    """A Prefect server, asked over its HTTP API as its UI does. Flows are processes, as users start them."""
 
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+    def __init__(self, address: str, environment: dict[str, str]) -> None:
+        self.address, self.environment = address, {**os.environ, **environment}
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """POSTs `body` (GETs, if there is none) and reads the answer."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.address}/api/{path}", data, {"Content-Type": "application/json"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as reply:
+            return json.load(reply)
+
+    def start_flow(self, root: Path, *options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "pipelines", "--root", str(root), "run", *options]
+        return subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def flow(self, root: Path, *options: str) -> Ended:
+        """Runs the flow to its end."""
+        with self.start_flow(root, *options) as process:
+            out, err = process.communicate()
+        return Ended(self, process.returncode, out.strip(), err)
+
+    def newest_run(self) -> dict[str, Any]:
+        run: dict[str, Any] = self.ask("flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})[0]
+        return run
+
+    def artifact(self, key: str) -> Any:
+        """What the newest artifact of this key holds; tables as lists of rows."""
+        data = self.ask(f"artifacts/{key}/latest")["data"]
+        return json.loads(data) if isinstance(data, str) and data.startswith("[{") else data
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A flow that has ended: its exit status, its last line, what it said, and what the server knows of it."""
+
+    server: Server
+    status: int
+    message: str
+    said: str
+
+    def states(self) -> dict[str, str]:
+        """Name of each stage's state, once the server has taken in the last event."""
+        this = {"flow_runs": {"id": {"any_": [self.server.newest_run()["id"]]}}, "limit": 200}
+        deadline = time.monotonic() + 20
+        while True:
+            states = {run["name"]: run["state_name"] for run in self.server.ask("task_runs/filter", this)}
+            if not {"Pending", "Running", None} & set(states.values()) or time.monotonic() > deadline:
+                return states
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Prefect server of the tests' own, whatever is set in the environment or the home folder."""
+    root = tmp_path_factory.mktemp("prefect")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PREFECT_HOME", raising=False)
+        environment = prefect_environment(root)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with prefect_server(root) as address:
+            here = str(Path(__file__).parents[2])
+            yield Server(address, {**environment, "PREFECT_API_URL": f"{address}/api", "PYTHONPATH": here})
