@@ -21,7 +21,7 @@ def write_plots(folder: Path, collected: Collected, boards: Sequence[Board]) -> 
         folder / "curves.csv",
         ("data", "experiment", "family", "seed", *CURVES),
         (
-            (e.data, e.experiment, e.family, seed, *(row[i] for i in columns))
+            (e.data, e.experiment, e.family, seed, *(_cell(row[i]) for i in columns))
             for e in collected.evaluated
             if e.training
             for seed, curve in e.training.curves.items()
@@ -51,6 +51,11 @@ def write_plots(folder: Path, collected: Collected, boards: Sequence[Board]) -> 
             for actual, predicted in zip(e.examples.targets, answers, strict=True)
         ),
     )
+
+
+def _cell(number: float | None) -> float | int | None:
+    """Steps and epochs without a fraction."""
+    return int(number) if number is not None and number.is_integer() else number
 
 
 def _write(file: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

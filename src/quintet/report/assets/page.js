@@ -81,6 +81,13 @@
     for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9; n++) found.push(+(n * step).toPrecision(12));
     return found;
   }
+  // Round times are not round numbers of seconds.
+  const CLOCK = [0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200, 18000, 43200, 86400, 259200, 604800];
+  function clockTicks(low, high, room) {
+    let found = CLOCK.filter((t) => t >= low && t <= high);
+    while (found.length > room) found = found.filter((_, i) => i % 2 === 0);
+    return found.length > 1 ? found : logTicks(low, high, room);
+  }
   function logTicks(low, high, room) {
     for (const steps of [[1, 2, 5], [1, 3], [1]]) {
       const found = [];
@@ -127,7 +134,7 @@
       draw("line", { class: "grid", x1: left, x2: right, y1: y(t), y2: y(t) }, svg);
       draw("text", { x: left - 9, y: y(t) + 4, "text-anchor": "end" }, svg, board.share ? `${+(100 * t).toFixed(3)} %` : String(t));
     }
-    for (const t of logTicks(10 ** from, 10 ** to, width / 75)) {
+    for (const t of (cost === "train_seconds" ? clockTicks : logTicks)(10 ** from, 10 ** to, width / 75)) {
       draw("line", { class: "grid", x1: x(t), x2: x(t), y1: top, y2: bottom }, svg);
       draw("text", { x: x(t), y: bottom + 18, "text-anchor": "middle" }, svg, unit(t));
     }
@@ -238,7 +245,7 @@
         draw("line", { class: "grid", x1: left, x2: right, y1: y(t), y2: y(t) }, svg);
         draw("text", { x: left - 6, y: y(t) + 4, "text-anchor": "end" }, svg, column === ACCURACY ? `${+(100 * t).toFixed(2)} %` : short(t));
       }
-      for (const t of logX ? logTicks(10 ** first, 10 ** last, 4) : ticks(first, last, 3))
+      for (const t of logX ? clockTicks(10 ** first, 10 ** last, 4) : ticks(first, last, 3))
         draw("text", { x: x(t), y: height - 5, "text-anchor": "middle" }, svg, over === SECONDS ? seconds(t) : count(t));
       const path = (line) => line.map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
       // Lines end at the frame: an inner drawing hides what lies outside it.
@@ -261,15 +268,15 @@
     let worst = 0;
     for (const [a, p, c] of counts) { totals[a] += c; if (a !== p) worst = Math.max(worst, c); }
     const numbers = n <= 20;
-    const names = Math.min(150, 14 + 7 * Math.max(...board.classes.map((c) => c.length)));
-    const room = holder.closest(".confusion").clientWidth - names - 52;
+    const clip = (name) => (name.length > 19 ? name.slice(0, 18) + "…" : name);
+    const names = Math.max(44, 14 + 6.4 * Math.max(...board.classes.map((c) => clip(c).length)));
+    const room = holder.closest(".confusion").clientWidth - names - 36;
     const cell = numbers ? Math.max(25, Math.min(44, 520 / n, room / n)) : Math.max(4, Math.min(560, room) / n);
     const flat = Math.max(...board.classes.map((c) => c.length)) * 7 < cell;
-    const left = names + 18, top = flat ? 44 : Math.min(130, names + 24);
+    const left = names, top = flat ? 44 : 30 + 0.82 * names;
     const svg = chart(holder, left + n * cell + 4, top + n * cell + 4, `Confusion matrix of ${row.title}`);
     draw("text", { x: left, y: 14 }, svg, "predicted →");
-    draw("text", { x: 12, y: top, transform: `rotate(90 12 ${top})`, dy: 4 }, svg, "true →");
-    const clip = (name) => (name.length > 19 ? name.slice(0, 18) + "…" : name);
+    draw("text", { x: left - 7, y: top - 8, "text-anchor": "end" }, svg, "true ↓");
     if (numbers || cell >= 11) board.classes.forEach((name, i) => {
       draw("text", { x: left - 7, y: top + (i + 0.5) * cell + 4, "text-anchor": "end" }, svg, clip(name));
       const at = left + (i + 0.5) * cell;
