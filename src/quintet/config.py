@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from annotated_types import Interval
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from quintet import yaml_file
-from quintet.checking import Where, validate, well_named
+from quintet.checking import Where, shown, validate, well_named
 from quintet.data import check_source, named_options, outline, own_options
 from quintet.data.options import Options
 from quintet.errors import UserError, unknown
-from quintet.experiment import Experiment, checked_seeds, experiment
+from quintet.experiment import Experiment, Seed, checked_seeds, experiment
 from quintet.models import FAMILIES, member
 from quintet.tasks import TASKS, task
-from quintet.training.settings import Fraction, Settings
+from quintet.training.settings import Settings
 
 PARAMS = "params.yaml"
 
@@ -26,7 +27,7 @@ class Evaluation(Settings):
     """How results are measured; `latency_seconds` is how long each batch size is timed for."""
 
     resamples: PositiveInt = 1000
-    confidence: Fraction = 0.95
+    confidence: Annotated[float, Interval(gt=0, lt=1)] = 0.95
     latency_batches: tuple[PositiveInt, ...] = Field((1, 64), strict=False, min_length=1)
     latency_seconds: PositiveFloat = 1.0
 
@@ -64,16 +65,19 @@ class Suite:
 
 
 class _File(Settings):
-    """The shape of params.yaml; its parts are checked one by one for the sake of good messages."""
+    """The shape of params.yaml; its parts are checked one by one for the sake of good messages.
+
+    Every section must stand there, since dvc.yaml names each, but may be empty.
+    """
 
     suite: str
-    seeds: list[NonNegativeInt]
-    data: dict[str, Any] = {}
-    own_data: dict[str, Any] = {}
-    baselines: dict[str, Any] = {}
-    training: dict[str, Any] = {}
-    trainer: dict[str, Any] = {}
-    evaluation: dict[str, Any] = {}
+    seeds: list[Seed]
+    data: dict[str, Any]
+    own_data: dict[str, Any]
+    baselines: dict[str, Any]
+    training: dict[str, Any]
+    trainer: dict[str, Any]
+    evaluation: dict[str, Any]
     experiments: dict[str, Any]
 
 
@@ -85,7 +89,17 @@ def load(root: Path) -> Suite:
 
 def check(raw: Mapping[str, Any], where: Where) -> Suite:
     """Check all of a suite, names and types and combinations, without reading data or importing torch."""
+    missing = [
+        section
+        for section in ("data", "own_data", "baselines", "training", "trainer", "evaluation")
+        if section not in raw
+    ]
+    if missing and raw.keys() <= _File.model_fields.keys():
+        raise UserError(
+            where(), f"section '{missing[0]}' is missing", f"dvc.yaml reads it; write {missing[0]}: {{}} for none"
+        )
     file = validate(_File, raw, where)
+    well_named(file.suite, where("suite"))
     seeds = checked_seeds(file.seeds, where)
     data = _data(file, where)
     baselines = {name: _baseline(name, entry, data, where) for name, entry in file.baselines.items()}
@@ -100,7 +114,9 @@ def check(raw: Mapping[str, Any], where: Where) -> Suite:
         _fits(made, data[made.data], where)
         if not any(b.data == made.data and b.task == made.task for b in baselines.values()):
             right = f"add under baselines: '{made.data}: {{data: {made.data}, task: {made.task}}}'"
-            raise UserError(where("experiments", name), f"no baseline is declared for {made.task} on {made.data}", right)
+            raise UserError(
+                where("experiments", name), f"no baseline is declared for {made.task} on {made.data}", right
+            )
         experiments[name] = made
     evaluation = validate(Evaluation, file.evaluation, where, "evaluation")
     return Suite(file.suite, seeds, data, baselines, evaluation, experiments)
@@ -109,7 +125,7 @@ def check(raw: Mapping[str, Any], where: Where) -> Suite:
 def data_entry(section: Literal["data", "own_data"], name: str, entry: Any, where: Where) -> DataEntry:
     """A checked entry of `data` or `own_data`; a folder it names must be there."""
     if not isinstance(entry, Mapping):
-        raise UserError(where(section, name), f"is {entry!r}", "it takes settings, such as {set: digits}")
+        raise UserError(where(section, name), f"is {shown(entry)}", "it takes settings, such as {set: digits}")
     known = named_options if section == "data" else own_options
     options = validate(known(where(section, name), entry), entry, where, section, name)
     check_source(where(section, name), options)
@@ -152,6 +168,11 @@ def _fits(made: Experiment, data: DataEntry, where: Where) -> None:
         reads = " or ".join(architecture.inputs)
         what = f"{made.model.name} reads {reads} data, and '{made.data}' is {data.kind} data"
         raise UserError(at, what, f"models that read it: {fitting}")
+    crop, side = made.training.augment.crop, min(data.shape[1:], default=0)
+    if data.kind == "image" and crop >= side:
+        height, width = data.shape[1:]
+        what = f"augment.crop {crop} would leave nothing of images of {height} x {width}"
+        raise UserError(where("experiments", made.name), what, f"take {side - 1} at most")
     reason = architecture.fits(made.model.settings, data.shape)
     if reason:
         raise UserError(at, f"{made.model.name} does not fit '{made.data}': {reason}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from annotated_types import Interval
+from pydantic import Field, PositiveInt
 
 from quintet.checking import Where, validate
 from quintet.errors import UserError, unknown
@@ -15,6 +16,8 @@ from quintet.tasks import task
 from quintet.training.settings import Settings, Training
 
 _Settings = TypeVar("_Settings", bound=Settings)
+# What Lightning and numpy take alike.
+Seed = Annotated[int, Interval(ge=0, lt=2**32)]
 
 
 class Model(Settings):
@@ -22,7 +25,7 @@ class Model(Settings):
 
     family: str
     name: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class Trainer(Settings):
@@ -34,7 +37,7 @@ class Trainer(Settings):
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: PositiveInt | Literal["auto"] = 1
-    strategy: str = "auto"
+    strategy: Literal["auto", "ddp"] = "auto"
     num_nodes: PositiveInt = 1
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
 
@@ -48,8 +51,8 @@ class Experiment(Settings):
     model: Model
     training: Training
     trainer: Trainer
-    seeds: tuple[NonNegativeInt, ...] = Field(strict=False)
-    expect: dict[str, float] = {}
+    seeds: tuple[Seed, ...] = Field(strict=False)
+    expect: dict[str, float] = Field(default_factory=dict)
 
 
 class _Entry(Settings):
@@ -58,9 +61,9 @@ class _Entry(Settings):
     data: str
     task: str
     model: Model
-    training: dict[str, Any] = {}
-    trainer: dict[str, Any] = {}
-    expect: dict[str, float] = {}
+    training: dict[str, Any] = Field(default_factory=dict)
+    trainer: dict[str, Any] = Field(default_factory=dict)
+    expect: dict[str, float] = Field(default_factory=dict)
 
 
 def experiment(
@@ -122,7 +125,9 @@ def _merged(
 def checked_seeds(seeds: Sequence[int], where: Where) -> tuple[int, ...]:
     """Seeds, at least one and each once; raises `UserError`."""
     if not seeds:
-        raise UserError(where("seeds"), "there are no seeds, so nothing would be trained", "give at least one, such as [0]")
+        raise UserError(
+            where("seeds"), "there are no seeds, so nothing would be trained", "give at least one, such as [0]"
+        )
     if len(set(seeds)) < len(seeds):
         raise UserError(where("seeds"), f"a seed stands twice in {list(seeds)}", "give each seed once")
     return tuple(seeds)

@@ -13,20 +13,50 @@ from quintet.errors import UserError
 Path_ = tuple[str, ...]
 
 
+# Far more than any suite has, far less than aliases of aliases can amount to.
+_MOST_SETTINGS = 100_000
+
+
 class _Loader(yaml.SafeLoader):
-    """Reads scalars as YAML 1.2 does, as DVC also does: `1e-3` is a number, `no` and `on` are words."""
+    """Reads plain scalars as YAML 1.2 and so DVC do: `1e-3` is a number, `no` and `on` are words, `010` is ten."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, TypeError) as e:
+            # What PyYAML raises for text that a tag or a date's form promises too much of.
+            what = f"'{getattr(node, 'value', '')}' is no {node.tag.rpartition(':')[2]} ({e})"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from None
+
+    def whole_number(self, node: yaml.ScalarNode) -> int:
+        digits = self.construct_scalar(node).replace("_", "")
+        sign = -1 if digits.startswith("-") else 1
+        digits = digits.lstrip("+-")
+        base = {"0b": 2, "0o": 8, "0x": 16}.get(digits[:2], 10)
+        number = sign * int(digits if base == 10 else digits[2:], base)
+        if abs(number) >= 2**63:
+            raise ValueError("it is larger than 64 bits")
+        return number
 
 
+# The patterns are those of ruamel.yaml, DVC's reader: a file must not mean one thing here and another there.
+_PLAIN = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?0b[0-1_]+|[-+]?0o?[0-7_]+|[-+]?[0-9_]+|[-+]?0x[0-9a-fA-F_]+", "-+0123456789"),
+    "float": (
+        r"[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+        r"|[-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+}
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float")]
+    first: [(tag, regexp) for tag, regexp in resolvers if tag.rpartition(":")[2] not in _PLAIN]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"),
-    list("-+0123456789."),
-)
+for _kind in ("bool", "float", "int"):  # the order in which ruamel.yaml tries them
+    _pattern, _first = _PLAIN[_kind]
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), list(_first))
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.whole_number)
 
 
 class Document:
@@ -48,13 +78,19 @@ def load(file: Path) -> Document:
     try:
         text = file.read_text(encoding="utf8")
     except FileNotFoundError:
-        raise UserError(str(file), "there is no such file", "run from the project's root, or choose one: quintet suite") from None
+        raise UserError(
+            str(file), "there is no such file", "run from the project's root, or choose one: quintet suite"
+        ) from None
     except UnicodeDecodeError as e:
         raise UserError(str(file), f"is not UTF-8 text (byte {e.start})", "save it as UTF-8") from None
-    name = file.name
+    except OSError as e:
+        raise UserError(str(file), f"cannot be read ({e.strerror})") from None
+    name = str(file)
     lines: dict[Path_, int] = {}
 
     def note(node: yaml.Node, path: Path_) -> None:
+        if len(lines) > _MOST_SETTINGS:
+            raise UserError(name, f"holds more than {_MOST_SETTINGS:,} settings", "use fewer aliases (*name)")
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 below = (*path, str(key.value))
@@ -69,8 +105,9 @@ def load(file: Path) -> Document:
                 lines[(*path, str(i))] = value.start_mark.line + 1
                 note(value, (*path, str(i)))
 
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is not None:
             note(node, ())
@@ -81,8 +118,11 @@ def load(file: Path) -> Document:
         raise UserError(f"{name}{at}", f"is not YAML: {e.problem or e.context}") from None
     except yaml.YAMLError as e:
         raise UserError(name, f"is not YAML: {' '.join(str(e).split())}") from None
+    except RecursionError:
+        raise UserError(name, "is nested too deeply, or an alias (*name) stands inside what it names") from None
     finally:
-        loader.dispose()
+        if loader:
+            loader.dispose()
     if not isinstance(content, dict):
         raise UserError(name, "holds no settings", "see suites/embedded.yaml")
     return Document(name, content, lines)
