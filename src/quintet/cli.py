@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # A reader that went away, as in `quintet catalogue | head`, is no error of ours.
     try:
         options.run(options)
+        sys.stdout.flush()
     except UserError as e:
         sys.exit(_fail(str(e)))
     except BrokenPipeError:
@@ -58,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_sync)
     command = commands.add_parser("check", help="check params.yaml, without running anything")
     command.set_defaults(run=_check)
-    command = commands.add_parser("catalogue", help="list the models, data sets and tasks there are, with their settings")
+    command = commands.add_parser(
+        "catalogue", help="list the models, data sets and tasks there are, with their settings"
+    )
     command.add_argument("name", nargs="?", help="a family or a model: show its settings")
     command.set_defaults(run=_catalogue)
     command = commands.add_parser("suite", help="list the ready-made suites, or put one in force")

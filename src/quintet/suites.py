@@ -19,12 +19,12 @@ def available(root: Path) -> dict[str, Path]:
 
 def show(root: Path) -> str:
     """One line per suite: what it is, and which one is in force."""
-    current = (root / config.PARAMS).read_text(encoding="utf8") if (root / config.PARAMS).exists() else ""
+    current = _content(root / config.PARAMS)
     lines = []
     for name, file in available(root).items():
-        text = file.read_text(encoding="utf8")
-        about = text.partition("\n")[0].removeprefix("#").strip() if text.startswith("#") else ""
-        lines.append(f"{'*' if text == current else ' '} {name:10} {about}")
+        content = _content(file)
+        about = content.splitlines()[0].decode("utf8", "replace") if content.startswith(b"#") else ""
+        lines.append(f"{'*' if content == current else ' '} {name:10} {about.removeprefix('#').strip()}".rstrip())
     return "\n".join([*lines, "", "(* in force)   quintet suite NAME puts one in force"])
 
 
@@ -39,26 +39,30 @@ def put_in_force(root: Path, name: str, *, dry_run: bool = False) -> str:
         raise unknown(FOLDER, "suite", name, suites)
     document = yaml_file.load(suites[name])
     config.check(document.content, document.where)
-    wanted = suites[name].read_text(encoding="utf8")
-    params = root / config.PARAMS
-    current = params.read_text(encoding="utf8") if params.exists() else ""
+    wanted, current = _content(suites[name]), _content(root / config.PARAMS)
     if wanted == current:
         return f"suite {name} is in force already"
-    changes = "\n".join(
-        difflib.unified_diff(current.splitlines(), wanted.splitlines(), config.PARAMS, f"{FOLDER}/{name}.yaml", lineterm="")
-    )
+    before, after = (content.decode("utf8", "replace").splitlines() for content in (current, wanted))
+    changes = "\n".join(difflib.unified_diff(before, after, config.PARAMS, f"{FOLDER}/{name}.yaml", lineterm=""))
     if dry_run:
         return changes
     if current and not _saved(root, current, suites):
         right = f"commit it, or keep it with: cp {config.PARAMS} {FOLDER}/mine.yaml"
         raise UserError(config.PARAMS, "has edits that are saved nowhere and would be lost", right)
-    params.write_text(wanted, encoding="utf8")
+    (root / config.PARAMS).write_bytes(wanted)
     return f"{changes}\n\nsuite {name} is in force; next: dvc repro"
 
 
-def _saved(root: Path, current: str, suites: dict[str, Path]) -> bool:
+def _content(file: Path) -> bytes:
+    return file.read_bytes() if file.exists() else b""
+
+
+def _saved(root: Path, current: bytes, suites: dict[str, Path]) -> bool:
     """Does this text of params.yaml stand somewhere else as well: as a suite, or committed?"""
-    if any(file.read_text(encoding="utf8") == current for file in suites.values()):
+    if any(_content(file) == current for file in suites.values()):
         return True
-    shown = subprocess.run(["git", "show", f"HEAD:./{config.PARAMS}"], cwd=root, capture_output=True, check=False)
-    return shown.returncode == 0 and shown.stdout.decode("utf8", "replace") == current
+    try:
+        shown = subprocess.run(["git", "show", f"HEAD:./{config.PARAMS}"], cwd=root, capture_output=True, check=False)
+    except FileNotFoundError:  # without git nothing is committed
+        return False
+    return shown.returncode == 0 and shown.stdout == current
