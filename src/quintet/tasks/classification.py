@@ -69,7 +69,7 @@ class Classification(pl.LightningModule):
         self._seconds_before = 0.0
         self._started: float | None = None
         self._ended: float | None = None
-        self._losses: list[Tensor] = []
+        self._losses: list[tuple[int, Tensor]] = []
         self._loss_sum, self._loss_count = 0.0, 0
 
     # -- the budget
@@ -131,7 +131,7 @@ class Classification(pl.LightningModule):
             images = self.augment(images)
         images = images.contiguous(memory_format=self.memory_format)
         loss = F.cross_entropy(self.network(images), targets, label_smoothing=self.training_settings.label_smoothing)
-        self._losses.append(loss.detach())
+        self._losses.append((self.trainer.global_step + 1, loss.detach()))
         if len(self._losses) >= _FETCH_EVERY.get(self.device.type, _FETCH_EVERY_ELSEWHERE):
             self.fetch_losses()
         return loss
@@ -178,23 +178,25 @@ class Classification(pl.LightningModule):
         """Add the losses gathered on the device to the epoch's mean; raises `UserError` if one is not finite."""
         if not self._losses:
             return
-        losses = torch.stack(self._losses).float().tolist()
+        losses = torch.stack([loss for _, loss in self._losses]).float().tolist()
+        steps = [step for step, _ in self._losses]
         self._losses.clear()
-        for back, loss in enumerate(reversed(losses)):
+        for step, loss in zip(steps, losses, strict=True):
             if not math.isfinite(loss):
-                raise self._not_finite(loss, self.trainer.global_step - back)
+                raise self._not_finite(loss, step)
         self._loss_sum += sum(losses)
         self._loss_count += len(losses)
 
     def _not_finite(self, loss: float, step: int) -> UserError:
         optimiser = self.training_settings.optimiser
-        largest = max(float(p.detach().abs().max()) for p in self.network.parameters())
+        # torch's max passes on what is not a number; Python's would drop it.
+        largest = float(torch.stack([p.detach().abs().max() for p in self.network.parameters()]).max())
         where = f"experiment {self.name}, seed {self.seed}"
-        what = f"the loss is {loss} at step {step} (epoch {self.trainer.current_epoch})"
+        what = f"the loss is {loss} at step {step} (epoch {self.trainer.current_epoch + 1})"
         if not math.isfinite(largest) or largest > 1e3:
             cause = f"weights have grown to {largest:.3g}, so the learning rate {optimiser.lr:g} is probably too high"
             return UserError(where, f"{what}; {cause}", "lower training.optimiser.lr or set training.gradient_clip")
-        cause = f"the weights are sound (largest {largest:.3g}), so a value overflowed in precision {self.trainer.precision}"
+        cause = f"the weights are sound (largest {largest:.3g}), so {self.trainer.precision} overflowed"
         return UserError(where, f"{what}; {cause}", "set trainer.precision to 32-true, or lower training.optimiser.lr")
 
 
@@ -271,5 +273,3 @@ def network_input(spec: DataSpec, batch: int, device: torch.device) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (batch, *spec.shape), generator=generator, dtype=torch.uint8)
     return normalise(pixels.to(device), spec.mean, spec.std)
-
-
