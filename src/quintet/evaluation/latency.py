@@ -18,7 +18,7 @@ def latency(run: Callable[[], object], batch: int, seconds: float) -> dict[str, 
     """
     for _ in range(3):
         run()
-    times = []
+    times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < _FEWEST or time.perf_counter() < end:
         start = time.perf_counter()

@@ -24,7 +24,7 @@ def normalise(
     return (images.float() / 255 - shift) / scale
 
 
-class _EachAnew(v2.Transform):
+class _EachAnew(v2.Transform):  # type: ignore[misc]
     """A transform that draws its parameters for every image; torchvision's own draw once for a whole batch."""
 
     _transformed_types = (torch.Tensor,)
@@ -76,7 +76,7 @@ class Rotate(_EachAnew):
 
 
 class Erase(_EachAnew):
-    """Blank a rectangle of 2 to 33 % of the area, aspect 0.3 to 3.3, in a share of images (Zhong et al. 2020, sec. 3.2).
+    """Blank a rectangle of 2 to 33 % of the area, aspect 0.3 to 3.3, in a share of images (Zhong et al. 2020, 3.2).
 
     The mean takes the place of the paper's random values: the input is normalised, so that is zero.
     """

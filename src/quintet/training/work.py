@@ -20,7 +20,6 @@ def flops(network: nn.Module, example: Tensor) -> int:
     left out, as is usual.
     """
     recurrent = 0
-    handles = []
 
     def lstm(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         nonlocal recurrent
@@ -31,9 +30,8 @@ def flops(network: nn.Module, example: Tensor) -> int:
             size = module.input_size if layer == 0 else module.hidden_size * ways
             recurrent += 2 * batch * time * ways * 4 * module.hidden_size * (size + module.hidden_size)
 
-    for part in network.modules():
-        if isinstance(part, nn.LSTM) and example.device.type != "meta":
-            handles.append(part.register_forward_hook(lstm))
+    fused = [part for part in network.modules() if isinstance(part, nn.LSTM) and example.device.type != "meta"]
+    handles = [part.register_forward_hook(lstm) for part in fused]
     training, fast_path = network.training, torch.backends.mha.get_fastpath_enabled()
     # The fast path of torch's own encoder layer is one opaque operation to the counter.
     torch.backends.mha.set_fastpath_enabled(False)
