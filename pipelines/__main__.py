@@ -1,4 +1,4 @@
-"""`python -m pipelines`: run the flow, open the UIs."""
+"""Run the flow, and serve the UIs."""
 
 from __future__ import annotations
 
@@ -54,13 +54,22 @@ def _parser() -> argparse.ArgumentParser:
     stop.add_argument("--fail-fast", dest="keep_going", action="store_false", help="after a failure start nothing more")
     run.set_defaults(do=_run)
 
-    ui = commands.add_parser("ui", help="serve Prefect, MLflow and the report until Ctrl-C")
+    ui = commands.add_parser("ui", help="serve Prefect with a worker, MLflow and the report until Ctrl-C")
     ui.add_argument(
         "--host", default=servers.LOOPBACK, help="address to listen on (default: %(default)s, this machine only)"
     )
     ui.add_argument("--prefect-port", type=int, default=4200, metavar="N", help="default: %(default)s, or a free one")
     ui.add_argument("--mlflow-port", type=int, default=5000, metavar="N", help="default: %(default)s, or a free one")
+    ui.add_argument("--watch", nargs="+", default=["data/raw"], metavar="FOLDER",
+                    help="folders whose change starts the deployment on-new-data (default: %(default)s)")  # fmt: skip
     ui.set_defaults(do=_ui)
+
+    watch = commands.add_parser("watch", help="start the deployment on-new-data whenever a folder changes")
+    watch.add_argument("folders", nargs="+", metavar="FOLDER")
+    watch.add_argument(
+        "--every", type=float, default=10.0, metavar="SECONDS", help="between looks (default: %(default)s)"
+    )
+    watch.set_defaults(do=_watch)
     return parser
 
 
@@ -90,22 +99,46 @@ def _report_to_a_server(root: Path) -> None:
         print(f"PREFECT_API_URL: {given} does not answer; using {running or 'a server of our own'}", file=sys.stderr)
     if running is None:
         stack = contextlib.ExitStack()
-        running = f"{stack.enter_context(servers.prefect_server(root))}/api"
+        running = f"{stack.enter_context(servers.prefect_server(root)).wait()}/api"
         # Prefect sends the last logs and states as threads are shut down, which comes before this.
         atexit.register(stack.close)
     os.environ["PREFECT_API_URL"] = running
 
 
 def _ui(root: Path, given: argparse.Namespace) -> int:
+    from pipelines.deploy import POOL, deploy, skip_missed_runs
+
+    log = root / ".prefect"
     with contextlib.ExitStack() as stack:
-        prefect = stack.enter_context(servers.prefect_server(root, servers.free_port(given.prefect_port), given.host))
-        mlflow = stack.enter_context(servers.mlflow_ui(root, servers.free_port(given.mlflow_port), given.host))
-        report = stack.enter_context(servers.folder_server(root, root / "outputs" / "report", host=given.host))
-        served = {"prefect": prefect, "prefect_api": f"{prefect}/api", "mlflow": mlflow, "report": report}
-        stack.enter_context(servers.written_down(root, served))
-        print(f"Prefect  {prefect}\nMLflow   {mlflow}\nReport   {report}\nCtrl-C stops them.", flush=True)
+        # All three start at the same time; MLflow takes longest.
+        prefect_server = stack.enter_context(servers.prefect_server(root, given.prefect_port, given.host))
+        mlflow_server = stack.enter_context(servers.mlflow_ui(root, given.mlflow_port, given.host))
+        report_server = stack.enter_context(servers.folder_server(root, root / "outputs" / "report", given.host))
+        print(f"Report   {report_server.wait()}/\nPrefect  {prefect_server.wait()}", flush=True)
+        os.environ["PREFECT_API_URL"] = api = f"{prefect_server.address}/api"
+        if (root / "prefect.yaml").is_file():
+            deploy(root, api, os.environ)
+            skip_missed_runs(api)
+            watch = [sys.executable, "-m", "pipelines", "--root", os.fspath(root), "watch", *given.watch]
+            worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+            stack.enter_context(servers.guarded(watch, root, log / "watch.log"))
+            stack.enter_context(servers.guarded(worker, root, log / "worker.log"))
+            print(f"         with a worker for its deployments; watched: {', '.join(given.watch)}", flush=True)
+        print(f"MLflow   {mlflow_server.wait()}\nCtrl-C stops them.", flush=True)
+        served = {"prefect": prefect_server, "mlflow": mlflow_server, "report": report_server}
+        stack.enter_context(servers.written_down(root, {name: server.address for name, server in served.items()}))
         while True:
             time.sleep(3600)
+
+
+def _watch(root: Path, given: argparse.Namespace) -> int:
+    from pipelines.watch import watch
+
+    api = servers.running_server(root)
+    if api is None:
+        raise UserError("PREFECT_API_URL", "no Prefect server answers", "start 'python -m pipelines ui', or set it")
+    watch(root, given.folders, api, given.every)
+    return 0
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

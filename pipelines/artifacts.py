@@ -77,7 +77,7 @@ def publish_results(root: Path) -> None:
         create_markdown_artifact(key="quintet-report", markdown=(folder / "report.md").read_text())
     served = addresses(root)
     if (folder / "index.html").is_file():
-        page = f"{served['report']}index.html" if "report" in served else (folder / "index.html").as_uri()
+        page = f"{served['report']}/index.html" if "report" in served else (folder / "index.html").as_uri()
         create_link_artifact(key="quintet-report-page", link=page, link_text="The report")
     mlflow = served.get("mlflow") or os.environ.get("MLFLOW_TRACKING_URI", "")
     if mlflow.startswith("http"):

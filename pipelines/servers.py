@@ -12,13 +12,17 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines import guard
 from quintet.errors import UserError
 
 LOOPBACK = "127.0.0.1"
 _STARTUP_SECONDS = 120.0
+# Loopback, or the user's own server: a proxy has no business in between.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def prefect_environment(root: Path) -> dict[str, str]:
@@ -41,23 +45,31 @@ def prefect_environment(root: Path) -> dict[str, str]:
 def answers(address: str) -> bool:
     """Whether something at `address` answers with success."""
     try:
-        # Loopback and the user's own server: a proxy has no business in between.
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=5) as reply:
+        with _OPENER.open(address, timeout=5) as reply:
             return bool(reply.status == 200)
     except (urllib.error.URLError, OSError, ValueError):
         return False
 
 
+def ask(address: str, body: object = None) -> Any:
+    """The JSON answer to a POST of `body`, or to a GET if there is none. (`import prefect` would take a second.)"""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
+    with _OPENER.open(request, timeout=30) as reply:
+        return json.loads(reply.read() or "null")
+
+
 def running_server(root: Path) -> str | None:
     """The API address of a Prefect server to use: PREFECT_API_URL, else the one `ui` has running for this project."""
-    for address in (os.environ.get("PREFECT_API_URL"), addresses(root).get("prefect_api")):
-        if address and answers(f"{address}/health"):
-            return address
+    given, own = os.environ.get("PREFECT_API_URL"), addresses(root).get("prefect")
+    for api in (given, own and f"{own}/api"):
+        if api and answers(f"{api}/health"):
+            return api
     return None
 
 
 def addresses(root: Path) -> dict[str, str]:
-    """What `ui` has written down about the servers it runs: prefect, prefect_api, mlflow, report."""
+    """What `ui` has written down about the servers it runs: prefect, mlflow, report."""
     file = root / ".prefect" / "servers.json"
     return json.loads(file.read_text()) if file.is_file() else {}
 
@@ -85,34 +97,58 @@ def free_port(wanted: int = 0) -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that has been started. It answers only after `wait`, so that several can start at the same time."""
+
+    name: str
+    address: str
+    health: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def wait(self) -> str:
+        """Returns the address once the server answers; a UserError with its last words if it ends before."""
+        deadline = time.monotonic() + _STARTUP_SECONDS
+        while not answers(f"{self.address}{self.health}"):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                tail = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+                raise UserError(f"{self.name}'s server", f"did not start: {tail[0]}", f"its log: {self.log}")
+            time.sleep(0.1)
+        return self.address
+
+
 @contextlib.contextmanager
-def prefect_server(root: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[str]:
-    """Runs a Prefect server on `port` (0: a free one); gives its address, the API being at /api."""
-    port = port or free_port()
+def prefect_server(root: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[Server]:
+    """Runs a Prefect server on `port`, or a free one; its API is at /api."""
+    port = free_port(port)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
-    with _server("prefect", command, f"http://{LOOPBACK}:{port}/api/health", root):
-        yield f"http://{LOOPBACK}:{port}"
+    log = root / ".prefect" / "prefect-server.log"
+    with guarded(command, root, log) as process:
+        yield Server("Prefect", f"http://{LOOPBACK}:{port}", "/api/health", log, process)
 
 
 @contextlib.contextmanager
-def mlflow_ui(root: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[str]:
-    """Runs MLflow's own UI over the project's store, or over MLFLOW_TRACKING_URI; gives its address."""
-    port = port or free_port()
+def mlflow_ui(root: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[Server]:
+    """Runs MLflow's own UI on `port`, or a free one, over the project's store or MLFLOW_TRACKING_URI."""
+    port = free_port(port)
     store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.as_posix()}/mlflow.db"
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
-    command += ["--backend-store-uri", store, "--default-artifact-root", os.fspath(root / "mlruns"), "--workers", "1"]
-    with _server("mlflow", command, f"http://{LOOPBACK}:{port}/health", root):
-        yield f"http://{LOOPBACK}:{port}"
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", store, "--default-artifact-root", os.fspath(root / "mlruns")]
+    log = root / ".prefect" / "mlflow-server.log"
+    with guarded(command, root, log) as process:
+        yield Server("MLflow", f"http://{LOOPBACK}:{port}", "/health", log, process)
 
 
 @contextlib.contextmanager
-def folder_server(root: Path, folder: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[str]:
-    """Serves `folder`, read only: browsers follow no link from a server's page to a file."""
+def folder_server(root: Path, folder: Path, host: str = LOOPBACK) -> Iterator[Server]:
+    """Serves `folder`, read only, on a free port: browsers follow no link from a server's page to a file."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = port or free_port()
+    port = free_port()
     command = [sys.executable, "-m", "http.server", str(port), "--bind", host, "--directory", os.fspath(folder)]
-    with _server("report", command, f"http://{LOOPBACK}:{port}/", root):
-        yield f"http://{LOOPBACK}:{port}/"
+    log = root / ".prefect" / "report-server.log"
+    with guarded(command, root, log) as process:
+        yield Server("the report", f"http://{LOOPBACK}:{port}", "/", log, process)
 
 
 @contextlib.contextmanager
@@ -134,16 +170,3 @@ def guarded(command: Sequence[str], root: Path, log: Path) -> Iterator[subproces
         finally:
             process.stdin.close()
             process.wait()
-
-
-@contextlib.contextmanager
-def _server(name: str, command: Sequence[str], health: str, root: Path) -> Iterator[None]:
-    log = root / ".prefect" / f"{name}-server.log"
-    with guarded(command, root, log) as process:
-        deadline = time.monotonic() + _STARTUP_SECONDS
-        while not answers(health):
-            if process.poll() is not None or time.monotonic() > deadline:
-                tail = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-                raise UserError(f"{name} server", f"did not start: {tail[0]}", f"its log: {log.relative_to(root)}")
-            time.sleep(0.1)
-        yield

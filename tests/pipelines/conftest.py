@@ -161,6 +161,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         environment = prefect_environment(root)
         for name, value in environment.items():
             patch.setenv(name, value)
-        with prefect_server(root) as address:
+        with prefect_server(root) as started:
+            address = started.wait()
             here = str(Path(__file__).parents[2])
             yield Server(address, {**environment, "PREFECT_API_URL": f"{address}/api", "PYTHONPATH": here})

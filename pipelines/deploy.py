@@ -1,0 +1,76 @@
+"""Puts prefect.yaml in force on a Prefect server: the work pool, the deployments, nothing twice."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import urllib.error
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from pipelines.servers import ask
+from quintet.errors import UserError
+
+POOL = "quintet"
+FLOW = "quintet"
+_STORE = Path(".prefect", "deployed")
+
+
+def deploy(root: Path, api: str, environment: Mapping[str, str]) -> None:
+    """Creates the pool and the deployments, where they are missing or prefect.yaml or the flow has changed.
+
+    Otherwise they are left alone, so that a schedule paused in the UI stays paused.
+    """
+    _create_pool(api)
+    files = [root / "prefect.yaml", Path(__file__).with_name("flow.py")]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    store = root / _STORE
+    names = [entry["name"] for entry in yaml.safe_load(files[0].read_text())["deployments"]]
+    if store.is_file() and store.read_text() == digest and all(_deployed(api, name) for name in names):
+        return
+    command = [sys.executable, "-m", "prefect", "deploy", "--all"]
+    done = subprocess.run(command, cwd=root, env=dict(environment), capture_output=True, text=True)
+    if done.returncode:
+        raise UserError("prefect.yaml", " ".join((done.stdout + done.stderr).split()[-60:]))
+    store.write_text(digest)
+
+
+def skip_missed_runs(api: str) -> int:
+    """Drops scheduled runs whose time passed while no worker was up; how many.
+
+    A worker would start each of them, one night after the other, to find nothing to do.
+    """
+    past = {
+        "state": {"type": {"any_": ["SCHEDULED"]}},
+        "expected_start_time": {"before_": datetime.now(UTC).isoformat()},
+        "tags": {"all_": ["auto-scheduled"]},
+    }
+    missed = ask(f"{api}/flow_runs/filter", {"flow_runs": past, "flows": {"name": {"any_": [FLOW]}}})
+    state = {"type": "CANCELLED", "name": "Missed", "message": "No worker was up at that time"}
+    for run in missed:
+        ask(f"{api}/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+    return len(missed)
+
+
+def _create_pool(api: str) -> None:
+    # One run at a time: the runs of all deployments share one workspace, and wait for each other.
+    pool = {"name": POOL, "type": "process", "concurrency_limit": 1, "description": "Processes on this machine"}
+    try:
+        ask(f"{api}/work_pools/", pool)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code != 409:  # it is there
+                raise
+
+
+def _deployed(api: str, name: str) -> bool:
+    try:
+        ask(f"{api}/deployments/name/{FLOW}/{name}")
+    except urllib.error.HTTPError as error:
+        with error:
+            return False
+    return True
