@@ -88,11 +88,21 @@ def load(file: Path) -> Document:
     name = str(file)
     lines: dict[Path_, int] = {}
 
+    def quoted(node: yaml.Node, within: yaml.CollectionNode) -> None:
+        # libyaml as ruamel.yaml brings it, and so DVC, takes every colon inside brackets for a key's.
+        if within.flow_style and isinstance(node, yaml.ScalarNode) and node.style is None and ":" in node.value:
+            at = f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+            raise UserError(
+                at, f"{node.value} has a colon, which DVC can not read here", f"write it in quotes: '{node.value}'"
+            )
+
     def note(node: yaml.Node, path: Path_) -> None:
         if len(lines) > _MOST_SETTINGS:
             raise UserError(name, f"holds more than {_MOST_SETTINGS:,} settings", "use fewer aliases (*name)")
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
+                quoted(key, node)
+                quoted(value, node)
                 below = (*path, str(key.value))
                 line = key.start_mark.line + 1
                 if below in lines:
@@ -102,6 +112,7 @@ def load(file: Path) -> Document:
                 note(value, below)
         elif isinstance(node, yaml.SequenceNode):
             for i, value in enumerate(node.value):
+                quoted(value, node)
                 lines[(*path, str(i))] = value.start_mark.line + 1
                 note(value, (*path, str(i)))
 

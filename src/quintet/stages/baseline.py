@@ -127,9 +127,7 @@ def _write(
         experiment=entry.task,
         params={"model": {"family": "baseline", "name": name, "settings": settings}, "parameters": parameters},
         tags={"quintet.run_key": str(run["run_key"]), **tags, **own, "seed": "0"},
-        inputs=[
-            DataInput(entry.data, spec.digest, context, spec.source["took"]) for context in ("training", "test")
-        ],
+        inputs=[DataInput(entry.data, spec.digest, context, spec.source["took"]) for context in ("training", "test")],
     )
     measured = found.metrics(len(spec.classes))
     journal.metrics(0, {**{f"test_{k}": v for k, v in measured.items()}, "train_seconds": seconds})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import statistics as plain
+from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,14 @@ from quintet.models import member
 from quintet.stages import declared, results
 from quintet.stages.environment import environment
 from quintet.tasks import TASKS
-from quintet.tasks.classification import Predictions, build_network, network_input, predict
+from quintet.tasks.classification import Predictions, build_network, predict
 from quintet.tracking.journal import FILE_NAME, DataInput, Journal
 from quintet.tracking.projector import Projector
 from quintet.tracking.provenance import provenance
 from quintet.training.checkpoints import load_weights
+from quintet.training.images import network_input
+from quintet.training.memory import training_step_megabytes
+from quintet.training.settings import Training
 from quintet.training.work import flops
 
 
@@ -32,10 +37,10 @@ def evaluate(name: str) -> None:
     shown = declared.parameters(f"evaluate@{name}")
     measuring = validate(Evaluation, shown.get("evaluation", {}), declared.plain_where, "evaluation")
     trained, out = Path("outputs/runs", name, "train"), Path("outputs/runs", name, "evaluate")
-    settings = json.loads((trained / "settings.json").read_text(encoding="utf8"))
+    settings = _json(trained / "settings.json")
     spec = load_spec(Path("data/prepared", settings["data"]))
     test = load_split(Path("data/prepared", settings["data"]), "test")
-    runs = {seed: json.loads((trained / f"seed-{seed}/run.json").read_text(encoding="utf8")) for seed in settings["seeds"]}
+    runs = {seed: _json(trained / f"seed-{seed}/run.json") for seed in settings["seeds"]}
 
     network = build_network(settings["model"], spec).eval()
     found: dict[int, Predictions] = {}
@@ -54,7 +59,7 @@ def evaluate(name: str) -> None:
         "direction": "max" if task.higher_is_better else "min",
         "metrics": results.intervals(found, len(spec.classes), measuring),
         "expect": settings["expect"],
-        "cost": _cost(network, spec, list(runs.values()), measuring),
+        "cost": _cost(network, spec, Training.model_validate(settings["training"]), list(runs.values()), measuring),
         "runs": list(runs.values()),
         "evaluated_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "environment": environment(),
@@ -69,22 +74,23 @@ def evaluate(name: str) -> None:
         _track(out, trained, seed, run, found[seed].metrics(len(spec.classes)), evaluation, settings, spec)
 
 
-def _cost(network: nn.Module, spec: DataSpec, runs: list[dict[str, Any]], measuring: Evaluation) -> dict[str, Any]:
+def _cost(
+    network: nn.Module, spec: DataSpec, training: Training, runs: list[dict[str, Any]], measuring: Evaluation
+) -> dict[str, Any]:
     """What the network costs to train and to ask; a forward pass in fp32 on this machine's CPU."""
     cpu = torch.device("cpu")
     timed = {}
     with torch.inference_mode():
         for batch in measuring.latency_batches:
             inputs = network_input(spec, batch, cpu)
-            timed[str(batch)] = latency(lambda inputs=inputs: network(inputs), batch, measuring.latency_seconds)
-    memory = [run["peak_memory_mb"] for run in runs if run["peak_memory_mb"] is not None]
+            timed[str(batch)] = latency(partial(network, inputs), batch, measuring.latency_seconds)
     return {
         "parameters": runs[0]["parameters"],
         "flops": flops(network, network_input(spec, 1, cpu)),
         "train_seconds": plain.fmean(run["train_seconds"] for run in runs),
         "samples_per_second": {batch: t["samples_per_second"] for batch, t in timed.items()},
         "latency_ms": {batch: {"p50": t["p50"], "p99": t["p99"]} for batch, t in timed.items()},
-        "peak_memory_mb": max(memory, default=None),
+        "peak_memory_mb": training_step_megabytes(network, spec, training),
     }
 
 
@@ -122,9 +128,14 @@ def _track(
     journal.model(
         trained / f"seed-{seed}/weights.safetensors",
         settings=settings,
-        spec=json.loads(Path("data/prepared", settings["data"], "spec.json").read_text(encoding="utf8")),
+        spec=asdict(spec),
         tags={"experiment": run["experiment"], "seed": str(seed)},
     )
     journal.end("FINISHED")
     Projector(journal, system_every=None).close()
     journal.close()
+
+
+def _json(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf8"))
+    return content

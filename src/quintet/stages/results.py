@@ -19,16 +19,16 @@ from quintet.tasks.classification import Predictions
 def intervals(found: dict[int, Predictions], num_classes: int, settings: Evaluation) -> dict[str, Any]:
     """Each metric of the task: mean over seeds, bootstrap interval, value per seed."""
     by_seed = list(found.values())
-    drawn = {"resamples": settings.resamples, "level": settings.confidence}
+    resamples, level = settings.resamples, settings.confidence
     score = np.stack([p.score for p in by_seed])
     estimates = {
-        "accuracy": statistics.mean_estimate(score, **drawn),
+        "accuracy": statistics.mean_estimate(score, resamples=resamples, level=level),
         "macro_f1": statistics.macro_f1_estimate(
-            by_seed[0].target, np.stack([p.prediction for p in by_seed]), num_classes, **drawn
+            by_seed[0].target, np.stack([p.prediction for p in by_seed]), num_classes, resamples=resamples, level=level
         ),
-        "nll": statistics.mean_estimate(np.stack([p.nll for p in by_seed]), **drawn),
+        "nll": statistics.mean_estimate(np.stack([p.nll for p in by_seed]), resamples=resamples, level=level),
         "calibration_error": statistics.calibration_estimate(
-            np.stack([p.confidence for p in by_seed]), score, **drawn
+            np.stack([p.confidence for p in by_seed]), score, resamples=resamples, level=level
         ),
     }
     exact = [p.metrics(num_classes) for p in by_seed]

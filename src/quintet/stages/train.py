@@ -8,19 +8,21 @@ import json
 import logging
 import os
 import shutil
+import signal
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.accelerators import CUDAAccelerator
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from quintet.data.spec import DataSpec, load_spec, load_split
@@ -28,12 +30,12 @@ from quintet.experiment import Experiment, experiment
 from quintet.stages import declared
 from quintet.stages.environment import environment
 from quintet.tasks import TASKS
-from quintet.tasks.classification import Classification, build_network, network_input, predict
+from quintet.tasks.classification import Classification, build_network, predict
 from quintet.tracking.journal import DataInput, Journal, Status, read
 from quintet.tracking.projector import Projector
 from quintet.tracking.provenance import provenance
 from quintet.training.checkpoints import BestWeights, ResumePoint, load_weights
-from quintet.training.memory import PeakMemory
+from quintet.training.images import network_input
 from quintet.training.precision import Precision, choose
 from quintet.training.progress import Progress
 
@@ -73,7 +75,7 @@ def train(name: str) -> None:
     pending = [seed for seed in made.seeds if not (scratch / f"seed-{seed}" / "run.json").exists()]
     for seed in pending:
         _Run(made, spec, prepared, scratch / f"seed-{seed}", seed).train()
-    if rank_zero_only.rank == 0:
+    if _is_first_process():
         (scratch / "settings.json").write_text(json.dumps(_settings(made), indent=1), encoding="utf8")
         _publish(scratch, Path("outputs/runs", name, "train"))
 
@@ -84,7 +86,7 @@ class _Run:
     def __init__(self, made: Experiment, spec: DataSpec, prepared: Path, folder: Path, seed: int) -> None:
         self.experiment, self.spec, self.prepared, self.folder, self.seed = made, spec, prepared, folder, seed
         self.task = TASKS[made.task]
-        self.first = rank_zero_only.rank == 0
+        self.first = _is_first_process()
         if self.first:
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -108,14 +110,9 @@ class _Run:
         journal = self._journal(precision, network) if self.first else None
         projector = Projector(journal) if journal else None
         trainer = self._trainer(precision, best, ResumePoint(last), journal)
-        memory = PeakMemory(on_gpu=isinstance(trainer.accelerator, CUDAAccelerator))
         status: Status = "KILLED"
         try:
-            trainer.fit(module, ckpt_path=resume, weights_only=True)
-            # Lightning ends a training that was told to stop as if it were complete.
-            if trainer.received_sigterm or trainer.interrupted:
-                raise SystemExit(143)
-            used_mb = memory.megabytes()
+            _fit(trainer, module, resume)
             if journal:
                 self._write_curves_and_rows(module, journal)
             status = "FINISHED"
@@ -130,7 +127,6 @@ class _Run:
         if journal and projector:
             run = self._summary(module, trainer, journal) | {
                 "mlflow_run_id": projector.run_id,
-                "peak_memory_mb": used_mb,
                 "best": {"metric": self.task.primary, **best.best},
                 "precision": precision.lightning,
                 "memory_format": str(precision.memory_format).removeprefix("torch."),
@@ -248,6 +244,24 @@ class _Run:
         }
 
 
+def _is_first_process() -> bool:
+    """Of a distributed training one process writes; known before Lightning's Trainer is made."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _fit(trainer: pl.Trainer, module: pl.LightningModule, resume: Path | None) -> None:
+    """Train to the end of the budget, or raise: a training that was told to stop must not look complete.
+
+    Lightning answers SIGTERM with `SystemExit(None)`, which a shell and DVC take for success.
+    """
+    try:
+        trainer.fit(module, ckpt_path=resume, weights_only=True)
+    except SIGTERMException:
+        raise SystemExit(128 + signal.SIGTERM) from None
+    if trainer.received_sigterm or trainer.interrupted:
+        raise SystemExit(128 + signal.SIGTERM)
+
+
 class _JournalLogger(Logger):
     """Lightning's metrics into the run's journal, each at the number of optimiser steps done."""
 
@@ -281,7 +295,7 @@ def _settings(made: Experiment) -> dict[str, Any]:
 def _key(made: Experiment, spec: DataSpec, code: str) -> str:
     """A hash of everything that determines the result; which seeds there are does not change any one of them."""
     settings = made.model_dump(mode="json", exclude={"seeds", "expect"})
-    parts = [json.dumps(settings, sort_keys=True), spec.digest, code, torch.__version__, pl.__version__]
+    parts = [json.dumps(settings, sort_keys=True), spec.digest, code, torch.__version__, version("pytorch-lightning")]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -306,9 +320,8 @@ def _write_curves(events: list[dict[str, Any]], file: Path) -> None:
             if event["event"] == "metrics" and "validation_loss" in event["values"]:
                 values = event["values"]
                 # Lightning numbers epochs from zero.
-                writer.writerow(
-                    [event["step"], int(values["epoch"]) + 1, round(values["seconds"], 3), *(values[c] for c in _CURVES)]
-                )
+                epoch, seconds = int(values["epoch"]) + 1, round(values["seconds"], 3)
+                writer.writerow([event["step"], epoch, seconds, *(values[column] for column in _CURVES)])
 
 
 def _publish(scratch: Path, target: Path) -> None:

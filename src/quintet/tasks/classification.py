@@ -266,10 +266,3 @@ def predict(network: nn.Module, split: Split, spec: DataSpec, device: torch.devi
         logits = network(normalise(inputs, spec.mean, spec.std))
         parts.append(F.log_softmax(logits.float(), 1).cpu())
     return Predictions.of(torch.cat(parts), split)
-
-
-def network_input(spec: DataSpec, batch: int, device: torch.device) -> Tensor:
-    """Random pixels of the data's shape, for measuring time and work."""
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (batch, *spec.shape), generator=generator, dtype=torch.uint8)
-    return normalise(pixels.to(device), spec.mean, spec.std)

@@ -31,8 +31,9 @@ class Batches:
 
     `batch_size` counts the examples of all `world_size` processes together; each takes every
     `world_size`-th of them, so that the gradients of a step are the same for any number of
-    processes. The examples left over when an epoch does not divide into whole batches sit out that
-    epoch. Memory-mapped arrays are read batch by batch.
+    processes. An epoch has two batches or more, so the batches of a small split are smaller. The
+    examples left over when it does not divide into whole batches sit out that epoch. Memory-mapped
+    arrays are read batch by batch.
 
     Lightning stores `state_dict` in its checkpoints and so continues in the middle of an epoch.
     """
@@ -40,8 +41,9 @@ class Batches:
     def __init__(self, split: Split, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
         assert batch_size % world_size == 0, (batch_size, world_size)
         self.split, self.seed, self.rank, self.world_size = split, seed, rank, world_size
-        # A split smaller than a batch is one batch, cut to what the processes can share evenly.
-        self.batch_size = min(batch_size, len(split) // world_size * world_size)
+        # A small split is cut in two: a training can be saved between the batches of an epoch only.
+        half = max(1, len(split) // 2 // world_size) * world_size
+        self.batch_size = min(batch_size, half)
         self.epoch, self.next_batch = 0, 0
 
     def __len__(self) -> int:

@@ -57,10 +57,9 @@ class BestWeights(Checkpoint):
 class ResumePoint(Checkpoint):
     """Writes `file` every so many seconds, and at once when the process is told to end.
 
-    It writes between two batches, or at the end of an epoch after validation and whatever watches it,
-    and never after an epoch's last batch, where Lightning would skip the validation on resuming. The
-    file is replaced as a whole, so a kill while writing leaves the one before. Put it last among the
-    callbacks: it stores the others' states.
+    It writes between two batches of an epoch, from where Lightning goes on exactly. At an epoch's edge
+    it does not (2.6.6 loses the epoch's metrics, or most of the next epoch's batches), so there the
+    next batch is waited for. The file is replaced as a whole: a kill while writing leaves the one before.
     """
 
     def __init__(self, file: Path, seconds_between: float = SECONDS_BETWEEN) -> None:
@@ -72,9 +71,6 @@ class ResumePoint(Checkpoint):
     ) -> None:
         if not trainer.is_last_batch:
             self._write_if_due(trainer)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._write_if_due(trainer)
 
     def _write_if_due(self, trainer: pl.Trainer) -> None:
         due = trainer.received_sigterm or time.monotonic() - self.written_at >= self.seconds_between

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torchvision.transforms import v2
 
+from quintet.data.spec import DataSpec
 from quintet.training.settings import Augment
 
 
@@ -22,6 +23,13 @@ def normalise(
     # A channel that never changes has no deviation; it is only shifted.
     scale = torch.tensor([s if s > 0 else 1.0 for s in std], device=images.device).view(-1, 1, 1)
     return (images.float() / 255 - shift) / scale
+
+
+def network_input(spec: DataSpec, batch: int, device: torch.device) -> Tensor:
+    """Random pixels of the data's shape, for measuring time and work."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (batch, *spec.shape), generator=generator, dtype=torch.uint8)
+    return normalise(pixels.to(device), spec.mean, spec.std)
 
 
 class _EachAnew(v2.Transform):  # type: ignore[misc]
