@@ -133,6 +133,15 @@ def test_the_front_holds_what_nothing_beats_at_its_cost(report: dict[str, Any]) 
             assert (cost in row["pareto"]) == (not beaten), (cost, row["experiment"])
 
 
+def test_at_an_equal_price_only_the_better_one_is_on_the_front(pair: Path) -> None:
+    for name in ("digits-lenet5", "digits-gru"):
+        file = pair / "runs" / name / "evaluate" / "evaluation.json"
+        change(file, cost=json.loads(file.read_text())["cost"] | {"parameters": 50_000})
+    fronts = {row.evaluated.experiment: row.pareto for row in board_of(pair, ["digits-lenet5", "digits-gru"]).rows}
+    assert "parameters" in fronts["digits-lenet5"]
+    assert "parameters" not in fronts["digits-gru"]
+
+
 def test_the_champion_is_the_best_on_validation_whatever_the_test_says(pair: Path) -> None:
     names = ["digits-lenet5", "digits-gru"]
     assert board_of(pair, names).champion == "digits-lenet5"

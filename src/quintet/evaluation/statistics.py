@@ -26,7 +26,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
 
 Floats = NDArray[np.float64]
 
@@ -297,9 +296,9 @@ def _lattice_p(sizes: NDArray[np.int64], observed: int) -> float:
     """
     plus = np.ones(1)
     for size, count in zip(*np.unique(sizes, return_counts=True), strict=True):
-        k = np.arange(count + 1)
         # Logarithms, since 2^count overflows for a thousand differences.
-        binomial = np.exp(gammaln(count + 1) - gammaln(k + 1) - gammaln(count - k + 1) - count * math.log(2))
+        log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, count + 1)))])
+        binomial = np.exp(log_factorial[-1] - log_factorial - log_factorial[::-1] - count * math.log(2))
         spaced = np.zeros(size * count + 1)
         spaced[::size] = binomial
         plus = np.convolve(plus, spaced)
