@@ -94,7 +94,7 @@ def count(n: float | None) -> str:
         # 999.6 would print as 1000.
         if n >= 0.9995 * size:
             return f"{_three(n / size)}{unit}"
-    return _three(n)
+    return f"{n:.0f}" if n == round(n) else _three(n)
 
 
 def seconds(n: float | None) -> str:
