@@ -80,7 +80,10 @@ def experiment(
     """
     here = ("experiments", name)
     own = validate(_Entry, entry, where, *here)
-    architecture = member(own.model.family, own.model.name, where(*here, "model"))
+    try:
+        architecture = member(own.model.family, own.model.name)
+    except UserError as e:  # its place is 'model.family' or 'model.name'
+        raise UserError(where(*here, *e.where.split(".")), e.what, e.right) from None
     # YAML has lists only; the constructors take tuples.
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in own.model.settings.items()}
     settings = validate(settings_of(architecture.path), given, where, *here, "model", "settings").model_dump()

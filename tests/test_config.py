@@ -1,0 +1,320 @@
+"""Whatever is wrong with params.yaml is told in one line, with its place, before any work."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quintet import config, models, yaml_file
+from quintet.errors import UserError
+from quintet.models.member import Member
+from quintet.training.settings import Budget
+
+ROOT = Path(__file__).parents[1]
+SUITES = sorted((ROOT / "suites").glob("*.yaml"))
+
+SOUND = """\
+suite: mine
+seeds: [0, 1]
+data:
+  digits: {set: digits}
+own_data: {}
+baselines:
+  digits: {data: digits, task: classification}
+training:
+  budget: {epochs: 2}
+  batch_size: 64
+  optimiser: {lr: 1e-3}
+trainer: {}
+evaluation: {}
+experiments:
+  vit:
+    data: digits
+    task: classification
+    model:
+      family: transformer
+      name: vit
+      settings: {patch_size: 2, embed_dim: 32, num_heads: 4}
+    expect: {accuracy: 0.9}
+  gru:
+    data: digits
+    task: classification
+    model: {family: rnn, name: gru}
+    training: {batch_size: 32}
+"""
+
+
+def check(tmp_path: Path, text: str) -> config.Suite:
+    (tmp_path / "params.yaml").write_text(text, encoding="utf8")
+    return config.load(tmp_path)
+
+
+def complaint(tmp_path: Path, text: str) -> str:
+    """The one line that a file ends in, from 'params.yaml' on."""
+    with pytest.raises(UserError) as caught:
+        check(tmp_path, text)
+    return str(caught.value).removeprefix(f"{tmp_path}/")
+
+
+@pytest.mark.parametrize("file", SUITES, ids=lambda file: file.stem)
+def test_every_suite_is_sound(file):
+    document = yaml_file.load(file)
+    assert config.check(document.content, document.where).suite == file.stem
+
+
+def test_the_suite_in_force_in_a_fresh_clone_is_embedded():
+    assert len(SUITES) >= 2
+    assert config.load(ROOT).suite in {file.stem for file in SUITES}
+
+
+def test_an_experiment_is_complete_defaults_and_all(tmp_path):
+    suite = check(tmp_path, SOUND)
+    vit, gru = suite.experiments["vit"], suite.experiments["gru"]
+    assert {"patch_size": 2, "embed_dim": 32, "num_layers": 12, "num_heads": 4}.items() <= vit.model.settings.items()
+    assert (vit.seeds, vit.expect, vit.trainer.precision) == ((0, 1), {"accuracy": 0.9}, "auto")
+    assert (vit.training.batch_size, gru.training.batch_size) == (64, 32)
+    assert gru.training.budget == vit.training.budget == Budget(epochs=2)
+    assert (suite.data["digits"].kind, suite.data["digits"].shape) == ("image", (1, 8, 8))
+
+
+def test_an_experiments_own_key_replaces_the_shared_key_as_a_whole(tmp_path):
+    text = SOUND.replace("training: {batch_size: 32}", "training: {budget: {steps: 7}, augment: {crop: 1}}")
+    made = check(tmp_path, text.replace("batch_size: 64", "augment: {flip: true}")).experiments
+    assert made["gru"].training.budget == Budget(steps=7)
+    assert (made["gru"].training.augment.crop, made["gru"].training.augment.flip) == (1, False)
+    assert (made["vit"].training.augment.crop, made["vit"].training.augment.flip) == (0, True)
+
+
+# What is replaced by what, the line (and column) that is named, and what is said of it.
+MISTAKES = [
+    # names
+    ("seeds:", "seds:", "2", "seds: unknown setting 'seds'; did you mean 'seeds'? it takes: baselines, "),
+    ("lr: 1e-3", "lrr: 1e-3", "11", "training.optimiser.lrr: unknown setting 'lrr'; did you mean 'lr'?"),
+    ("{patch_size", "{pach_size", "21",
+     "experiments.vit.model.settings.pach_size: unknown setting 'pach_size'; did you mean 'patch_size'? it "
+     "takes: dropout, "),
+    ("{batch_size: 32}", "{btch_size: 3}", "27",
+     "experiments.gru.training.btch_size: unknown setting 'btch_size'; did you mean 'batch_size'?"),
+    ("name: vit", "name: vti", "20",
+     "experiments.vit.model.name: unknown transformer model 'vti'; did you mean 'vit'?"),
+    ("family: rnn", "family: rn", "26", "experiments.gru.model.family: unknown family 'rn'; did you mean 'rnn'?"),
+    ("family: rnn", "family: cnn", "26",
+     "experiments.gru.model.family: 'gru' is not of family 'cnn'; it is of family 'rnn'"),
+    ("task: classification\n    model: {", "task: clasification\n    model: {", "25",
+     "experiments.gru.task: unknown task 'clasification'; did you mean 'classification'?"),
+    ("{data: digits, task: classification}", "{data: digits, task: clas}", "7",
+     "baselines.digits.task: unknown task 'clas'"),
+    ("set: digits", "set: digit", "4",
+     "data.digits.set: unknown data set 'digit'; did you mean 'digits'? it takes: cifar10, "),
+    ("accuracy: 0.9", "acuracy: 0.9", "22",
+     "experiments.vit.expect: unknown metric 'acuracy'; did you mean 'accuracy'?"),
+    ("  vit:", "  ViT_2:", "15",
+     "experiments.ViT_2: 'ViT_2' can not be a name; use small letters, digits and single"),
+    ("  vit:", f"  {'v' * 81}:", "15", f"experiments.{'v' * 81}: the name has 81 characters; use 80 at most"),
+    ("  vit:", "  2:", "15", "experiments.2: the key 2 is no text; write it in quotes: '2'"),
+    ("suite: mine", "suite: My suite", "1", "suite: 'My suite' can not be a name"),
+    ("  digits: {set", "  Digits: {set", "4", "data.Digits: 'Digits' can not be a name"),
+    ("  digits: {data", "  di/gits: {data", "7", "baselines.di/gits: 'di/gits' can not be a name"),
+    # data
+    ("  vit:\n    data: digits", "  vit:\n    data: digit", "16",
+     "experiments.vit.data: unknown data set 'digit'; did you mean 'digits'? it takes: digits"),
+    ("{data: digits,", "{data: dgits,", "7",
+     "baselines.digits.data: unknown data set 'dgits'; did you mean 'digits'?"),
+    ("own_data: {}", "own_data: {digits: {format: image-folder, path: p, image_size: [8, 8]}}", "5",
+     "own_data.digits: 'digits' is declared under data as well; choose another name"),
+    ("own_data: {}", "own_data: {pets: {format: image-folder, path: no/where, image_size: [8, 8]}}", "5",
+     "own_data.pets.path: no such folder: no/where"),
+    ("{set: digits}", "digits", "4", "data.digits: is 'digits'; it takes settings, such as {set: digits}"),
+    ("  digits: {set: digits}\n", "  {}\n", "3", "data: no data set is declared; declare one, such as"),
+    ("  digits: {data: digits, task: classification}\n", "  {}\n", "15",
+     "experiments.vit: no baseline is declared for classification on digits; add under baselines: 'digits: "
+     "{data: digits, task: classification}'"),
+    # sections
+    ("own_data: {}\n", "", "", "section 'own_data' is missing; dvc.yaml reads it; write own_data: {} for none"),
+    ("trainer: {}\n", "", "", "section 'trainer' is missing"),
+    ("seeds: [0, 1]\n", "", "", "'seeds' is missing; it takes: suite, seeds, "),
+    ("own_data: {}", "own_data:", "5", "own_data: is empty; it should be settings (key: value)"),
+    ("own_data: {}", "own_data: [digits]", "5", "own_data: is ['digits']; it should be settings (key: value)"),
+    ("trainer: {}", "trainer:", "12", "trainer: is empty; it should be settings (key: value)"),
+    ("{data: digits, task: classification}", "", "7", "baselines.digits: is empty; it takes settings: data, task"),
+    ("    model: {family: rnn, name: gru}\n", "", "23",
+     "experiments.gru: 'model' is missing; it takes: data, task, "),
+    ("    model: {family: rnn, name: gru}\n", "    model: gru\n", "26",
+     "experiments.gru.model: is 'gru'; it should be settings"),
+    ("settings: {patch_size: 2, embed_dim: 32, num_heads: 4}", "settings:", "21",
+     "experiments.vit.model.settings: is empty; it should be settings (key: value)"),
+    ("  budget: {epochs: 2}\n", "", "8", "training: 'budget' is missing; it takes: budget, "),
+    # seeds
+    ("[0, 1]", "[]", "2", "seeds: there are no seeds, so nothing would be trained; give at least one, such as [0]"),
+    ("[0, 1]", "[3, 3]", "2", "seeds: a seed stands twice in [3, 3]; give each seed once"),
+    ("[0, 1]", "3", "2", "seeds: is 3; it should be a list"),
+    ("[0, 1]", "[0, true]", "2", "seeds.1: is true; it should be a whole number"),
+    ("[0, 1]", "[0, -1]", "2", "seeds.1: is -1; it should be greater than or equal to 0"),
+    ("[0, 1]", "[4294967296]", "2", "seeds.0: is 4294967296; it should be less than 4294967296"),
+    # budget
+    ("{epochs: 2}", "{epochs: 0}", "9", "training.budget.epochs: is 0; it should be greater than 0"),
+    ("{epochs: 2}", "{seconds: 0}", "9", "training.budget.seconds: is 0; it should be greater than 0"),
+    ("{epochs: 2}", "{seconds: .inf}", "9", "training.budget.seconds: is inf; it should be a finite number"),
+    ("{epochs: 2}", "{epochs: 2, steps: 3}", "9",
+     "training.budget: takes exactly one of epochs, steps, seconds; it has epochs and steps"),
+    ("{epochs: 2}", "{}", "9", "training.budget: takes exactly one of epochs, steps, seconds; it has none"),
+    ("{epochs: 2}", "2", "9", "training.budget: is 2; it should be settings (key: value)"),
+    ("{epochs: 2}", "{epochs: 1.5}", "9", "training.budget.epochs: is 1.5; it should be a whole number"),
+    ("{epochs: 2}", "{epochs: true}", "9", "training.budget.epochs: is true; it should be a whole number"),
+    ("{batch_size: 32}", "{budget: {epochs: 0}}", "27", "experiments.gru.training.budget.epochs: is 0; it should be"),
+    # types and bounds
+    ("lr: 1e-3", "lr: fast", "11", "training.optimiser.lr: is 'fast'; it should be a number"),
+    ("lr: 1e-3", "lr: -1", "11", "training.optimiser.lr: is -1; it should be greater than 0"),
+    ("lr: 1e-3", "lr: 1e999", "11", "training.optimiser.lr: is inf; it should be a finite number"),
+    ("lr: 1e-3", "lr: .nan", "11", "training.optimiser.lr: is nan; it should be a finite number"),
+    ("lr: 1e-3", "lr: 1, name: adam", "11", "training.optimiser.name: is 'adam'; it should be 'adamw' or 'sgd'"),
+    ("lr: 1e-3", "lr: 1, betas: [0.9]", "11", "training.optimiser.betas: is [0.9]; it needs 2 values at least"),
+    ("lr: 1e-3", "lr: 1, betas: [0.9, 1]", "11", "training.optimiser.betas.1: is 1; it should be less than 1"),
+    ("batch_size: 64", "batch_size: 0", "10", "training.batch_size: is 0; it should be greater than 0"),
+    ("batch_size: 64", "augment: {flip: on}", "10", "training.augment.flip: is 'on'; it should be true or false"),
+    ("batch_size: 64", "augment: {crop: -1}", "10",
+     "training.augment.crop: is -1; it should be greater than or equal to 0"),
+    ("batch_size: 64", "augment: {crop: 8}", "15",
+     "experiments.vit: augment.crop 8 would leave nothing of images of 8 x 8"),
+    ("patch_size: 2", "patch_size: '2'", "21",
+     "experiments.vit.model.settings.patch_size: is '2'; it should be a whole number"),
+    ("patch_size: 2", f"patch_size: [{'1, ' * 500}]", "21",
+     "experiments.vit.model.settings.patch_size: is (1, 1, 1, 1, 1, 1, ...); it should be a whole number"),
+    ("accuracy: 0.9", "accuracy: high", "22", "experiments.vit.expect.accuracy: is 'high'; it should be a number"),
+    ("accuracy: 0.9", "accuracy: .nan", "22",
+     "experiments.vit.expect.accuracy: is nan; it should be a finite number"),
+    ("evaluation: {}", "evaluation: {latency_batches: []}", "13",
+     "evaluation.latency_batches: is []; it should be a list of"),
+    ("evaluation: {}", "evaluation: {confidence: 1}", "13", "evaluation.confidence: is 1; it should be less than 1"),
+    ("evaluation: {}", "evaluation: {confidence: 0}", "13",
+     "evaluation.confidence: is 0; it should be greater than 0"),
+    ("trainer: {}", "trainer: {devices: all}", "12",
+     "trainer.devices: is 'all'; it should be a whole number or 'auto'"),
+    ("trainer: {}", "trainer: {strategy: fsdp}", "12", "trainer.strategy: is 'fsdp'; it should be 'auto' or 'ddp'"),
+    # what does not go together
+    ("trainer: {}", "trainer: {devices: 3}", "15",
+     "experiments.vit: batch_size 64 can not be split evenly over 3 processes"),
+    ("trainer: {}", "trainer: {devices: 2, num_nodes: 3}", "15",
+     "experiments.vit: batch_size 64 can not be split evenly over 6 processes; take a multiple of 6"),
+    ("patch_size: 2", "patch_size: 3", "18",
+     "experiments.vit.model: vit does not fit 'digits': patch_size 3 does not divide images of 8 x 8; 1, 2, 4 or "
+     "8 would"),
+    ("num_heads: 4", "num_heads: 5", "18",
+     "experiments.vit.model: vit does not fit 'digits': num_heads 5 does not divide"),
+    # syntax
+    ("  gru:", "  vit:", "23:3", "'experiments.vit' is given twice, first on line 15; give each its own name"),
+    ("{lr: 1e-3}", "{lr: 1e-3", "12:8", "is not YAML: "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "place", "what"), MISTAKES, ids=[row[1].strip()[:40] for row in MISTAKES])
+def test_a_mistake_is_told_in_one_line_with_its_place(tmp_path, old, new, place, what):
+    assert old in SOUND
+    told = complaint(tmp_path, SOUND.replace(old, new, 1))
+    assert told.startswith(f"params.yaml{':' if place else ''}{place}: {what}")
+    assert told.splitlines() == [told]
+    assert len(told) < 400
+
+
+def test_the_text_of_the_mistakes_is_sound_without_them(tmp_path):
+    assert list(check(tmp_path, SOUND).experiments) == ["vit", "gru"]
+
+
+def test_a_model_of_another_kind_of_data_is_refused_with_those_that_fit(tmp_path, monkeypatch):
+    reader = Member(path="quintet.models.rnn.gru:GRU", title="Reader", paper="", inputs=("text",))
+    monkeypatch.setitem(models.FAMILIES, "rnn", {**models.FAMILIES["rnn"], "reader": reader})
+    told = complaint(tmp_path, SOUND.replace("name: gru", "name: reader"))
+    assert told == (
+        "params.yaml:26: experiments.gru.model: reader reads text data, and 'digits' is image data; models that read "
+        "it: lenet, alexnet, vgg, resnet, resnet-cifar, vit, rnn, lstm, gru"
+    )
+
+
+def test_a_task_for_another_kind_of_data_is_refused(tmp_path, monkeypatch):
+    task = config.TASKS["classification"]
+    monkeypatch.setitem(config.TASKS, "forecasting", replace(task, kinds=("series",), target="value"))
+    text = SOUND.replace("task: classification\n    model: {f", "task: forecasting\n    model: {f")
+    assert complaint(tmp_path, text) == (
+        "params.yaml:23: experiments.gru: task forecasting needs series data with a value, and 'digits' is image data "
+        "with a class; tasks that fit it: classification"
+    )
+
+
+def test_devices_that_are_counted_later_do_not_divide_the_batch_now(tmp_path):
+    assert (
+        check(tmp_path, SOUND.replace("trainer: {}", "trainer: {devices: auto}")).experiments["vit"].trainer.devices
+        == "auto"
+    )
+
+
+def where(*keys: str | int) -> str:
+    return ": ".join(["params.yaml", ".".join(map(str, keys))] if keys else ["params.yaml"])
+
+
+OWN = {"format": "image-folder", "path": "suites", "image_size": [8, 8]}
+ODD_VALUES = [
+    *(None, True, False, 0, 1, -1, 2**40, 0.5, 1e300, float("nan"), float("inf"), yaml.safe_load("2020-01-01"), b"x"),
+    *("", "auto", "digits", "cnn", "lenet", "\n", "\u2028", "\ud800", "a" * 500),
+    *([], [0], [None], (), set(), {}, {"": 1}, {None: 1}, {1: 2}, {(1, 2): 3}, OWN, {"pets": OWN}),
+]
+TEXT = st.text("aé:/$ \n", max_size=3)
+ODD = st.sampled_from(ODD_VALUES) | TEXT | st.integers() | st.floats()
+KEYS = st.sampled_from(["x", 1, None, "a\nb", "experiments", "set", "name", "data", "path", ("a", 1)]) | st.text(
+    max_size=3
+)
+
+
+def places(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    below = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    return [path, *(place for key, value in below for place in places(value, (*path, key)))]
+
+
+def is_checked(raw: dict[Any, Any]) -> None:
+    """A suite comes out, or one line; anything else is our mistake."""
+    told = ""
+    try:
+        config.check(raw, where)
+    except UserError as e:
+        told = str(e)
+    assert told.isprintable()
+    assert len(told.splitlines()) <= 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_suite_with_anything_changed_is_a_suite_or_one_line(data):
+    raw = copy.deepcopy(yaml.safe_load(SOUND))
+    for _ in range(data.draw(st.integers(1, 3))):
+        spots = [place for place in places(raw) if place]
+        if not spots:
+            break
+        *above, last = data.draw(st.sampled_from(spots))
+        holder = raw
+        for key in above:
+            holder = holder[key]
+        change = data.draw(st.sampled_from(["replace", "replace", "add", "drop"]))
+        if change == "replace":
+            holder[last] = copy.deepcopy(data.draw(ODD))
+        elif change == "add" and isinstance(holder, dict):
+            holder[data.draw(KEYS)] = copy.deepcopy(data.draw(ODD))
+        elif change == "drop":
+            del holder[last]
+    is_checked(raw)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(
+        KEYS | st.sampled_from(list(yaml.safe_load(SOUND))),
+        st.recursive(ODD, lambda inner: st.dictionaries(KEYS, inner)),
+    )
+)
+def test_any_mapping_is_a_suite_or_one_line(raw):
+    is_checked(raw)
