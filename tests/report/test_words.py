@@ -19,8 +19,8 @@ def board(outputs: Path, *experiments: str, baselines: bool = True) -> Board:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (0, "0"), (10, "10"), (8.25, "8.25"), (650, "650"), (999, "999"), (999.7, "1.00 k"), (61_706, "61.7 k"), (11_173_962, "11.2 M"),
-     (999_600_000, "1.00 G"), (4.1e9, "4.10 G"), (2e12, "2.00 T")],
+    [(None, "–"), (0, "0"), (10, "10"), (8.25, "8.25"), (650, "650"), (999, "999"), (999.7, "1.00 k"),
+     (61_706, "61.7 k"), (11_173_962, "11.2 M"), (999_600_000, "1.00 G"), (4.1e9, "4.10 G"), (2e12, "2.00 T")],
 )  # fmt: skip
 def test_counts_keep_three_digits(value: float | None, text: str) -> None:
     assert words.count(value) == text
