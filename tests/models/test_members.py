@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from quintet.models import FAMILIES, build_encoder, member
+from quintet.models import FAMILIES, member
+from quintet.models.build import build_encoder
 from quintet.models.heads import Classifier
 
 DIGITS, FASHION, CIFAR, TINY_IMAGENET = (1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64)

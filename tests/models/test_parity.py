@@ -8,7 +8,7 @@ import torch
 import torchvision.models as reference
 from torch import Tensor, nn
 
-from quintet.models import build_encoder
+from quintet.models.build import build_encoder
 from quintet.models.heads import Classifier
 
 

@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from quintet.errors import UserError
-from quintet.models import FAMILIES, build_encoder, member
+from quintet.models import FAMILIES, member
+from quintet.models.build import build_encoder
 from quintet.models.member import Member
 from quintet.models.signature import settings_of
 

@@ -25,7 +25,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from quintet.errors import UserError
-from quintet.models import build_encoder
+from quintet.models.build import build_encoder
 from quintet.models.heads import Classifier
 from quintet.tracking.journal import Journal
 from quintet.tracking.registry import log_model, model_of, register_champion

@@ -18,17 +18,18 @@ from quintet.config import Evaluation
 from quintet.data.spec import DataSpec, load_spec, load_split
 from quintet.evaluation.latency import latency
 from quintet.models import member
+from quintet.models.build import build_classifier
 from quintet.stages import declared, results
 from quintet.stages.environment import environment
 from quintet.tasks import TASKS
-from quintet.tasks.classification import Predictions, build_network, predict
+from quintet.tasks.classification import Predictions, predict
 from quintet.tracking.journal import FILE_NAME, DataInput, Journal
 from quintet.tracking.projector import Projector
 from quintet.tracking.provenance import provenance
-from quintet.training.checkpoints import load_weights
 from quintet.training.images import network_input
 from quintet.training.memory import training_step_megabytes
 from quintet.training.settings import Training
+from quintet.training.weights import load_weights
 from quintet.training.work import flops
 
 
@@ -42,7 +43,7 @@ def evaluate(name: str) -> None:
     test = load_split(Path("data/prepared", settings["data"]), "test")
     runs = {seed: _json(trained / f"seed-{seed}/run.json") for seed in settings["seeds"]}
 
-    network = build_network(settings["model"], spec).eval()
+    network = build_classifier(settings["model"], spec.kind, spec.shape, len(spec.classes)).eval()
     found: dict[int, Predictions] = {}
     for seed in runs:
         load_weights(network, trained / f"seed-{seed}/weights.safetensors")

@@ -27,17 +27,19 @@ from torch import nn
 
 from quintet.data.spec import DataSpec, load_spec, load_split
 from quintet.experiment import Experiment, experiment
+from quintet.models.build import build_classifier
 from quintet.stages import declared
 from quintet.stages.environment import environment
 from quintet.tasks import TASKS
-from quintet.tasks.classification import Classification, build_network, predict
+from quintet.tasks.classification import Classification, predict
 from quintet.tracking.journal import DataInput, Journal, Status, read
 from quintet.tracking.projector import Projector
 from quintet.tracking.provenance import provenance
-from quintet.training.checkpoints import BestWeights, ResumePoint, load_weights
+from quintet.training.checkpoints import BestWeights, ResumePoint
 from quintet.training.images import network_input
 from quintet.training.precision import Precision, choose
 from quintet.training.progress import Progress
+from quintet.training.weights import load_weights
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +94,9 @@ class _Run:
 
     def train(self) -> None:
         pl.seed_everything(self.seed, workers=True, verbose=False)
-        network = build_network(self.experiment.model.model_dump(), self.spec)
+        network = build_classifier(
+            self.experiment.model.model_dump(), self.spec.kind, self.spec.shape, len(self.spec.classes)
+        )
         precision = self._precision(network)
         module = Classification(
             self.experiment.name,

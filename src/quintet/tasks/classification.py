@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +21,6 @@ from torchmetrics.functional.classification import (
 
 from quintet.data.spec import DataSpec, Split
 from quintet.errors import UserError
-from quintet.models import build_encoder
-from quintet.models.heads import Classifier
 from quintet.training.batches import Batch, Batches, step_seed
 from quintet.training.images import augmentation, normalise
 from quintet.training.optim import optimiser, rate
@@ -33,12 +30,6 @@ from quintet.training.settings import Training
 _FETCH_EVERY = {"cpu": 1}
 _FETCH_EVERY_ELSEWHERE = 50
 _PREDICTION_BATCH = 512
-
-
-def build_network(model: Mapping[str, Any], spec: DataSpec) -> nn.Module:
-    """The untrained network of an experiment's `model` settings: an encoder sized to the data, and a linear head."""
-    encoder = build_encoder(model["family"], model["name"], spec.kind, spec.shape, model["settings"])
-    return Classifier(encoder, len(spec.classes))
 
 
 class Classification(pl.LightningModule):

@@ -83,15 +83,11 @@ class ImageClassifier(PythonModel):
 
 def load_network(weights: Path, settings: dict[str, Any], spec: dict[str, Any]) -> nn.Module:
     """The classifier of a run in eval mode, from its weights.safetensors, settings.json and the data's spec.json."""
-    from safetensors.torch import load_file
+    from quintet.models.build import build_classifier
+    from quintet.training.weights import load_weights
 
-    from quintet.models import build_encoder
-    from quintet.models.heads import Classifier
-
-    model = settings["model"]
-    encoder = build_encoder(model["family"], model["name"], spec["kind"], tuple(spec["shape"]), model["settings"])
-    network = Classifier(encoder, len(spec["classes"]))
-    network.load_state_dict(load_file(weights))
+    network = build_classifier(settings["model"], spec["kind"], tuple(spec["shape"]), len(spec["classes"]))
+    load_weights(network, weights)
     return network.eval()
 
 

@@ -9,23 +9,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
-from safetensors.torch import load_file, save_file
-from torch import nn
+
+from quintet.training.weights import save_weights
 
 # How much work a kill may cost. Read from the environment, since it does not determine the result.
 SECONDS_BETWEEN = float(os.environ.get("QUINTET_CHECKPOINT_SECONDS", "30"))
-
-
-def save_weights(network: nn.Module, file: Path) -> None:
-    """Write `network`'s weights as safetensors, replacing `file` as a whole."""
-    partial = file.with_suffix(".partial")
-    save_file({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, partial)
-    os.replace(partial, file)
-
-
-def load_weights(network: nn.Module, file: Path) -> None:
-    """Read what `save_weights` wrote into a network of the same shape."""
-    network.load_state_dict(load_file(file))
 
 
 class BestWeights(Checkpoint):

@@ -9,8 +9,11 @@ from torch import nn
 
 from quintet.training.work import flops
 
-# Below this many GFLOP in one forward pass over a batch, conversions cost more than bf16 products save.
-CPU_GFLOP = 2.0
+# From how many GFLOP in one forward pass over a batch bf16 is the faster on a CPU that has it; measured,
+# see docs/precision.md. Below, converting to and fro costs more than the products save, and attention,
+# with many small products and much between them, needs more work than convolutions do.
+CONVOLUTION_GFLOP = 1.0
+OTHER_GFLOP = 20.0
 
 
 @dataclass(frozen=True)
@@ -28,27 +31,32 @@ def choose(asked: str, network: nn.Module, example: torch.Tensor, on_gpu: bool) 
     The rule looks at the processor's features and the model's work per step, never at a clock, so
     that two runs on one machine choose alike.
     """
-    convolutional = any(isinstance(part, nn.Conv2d) for part in network.modules())
-    if asked != "auto":
-        return _precision(asked, convolutional, "as set in trainer.precision")
+    convolutional = any(_is_convolution(part) for part in network.modules())
+    # Convolution kernels want the channels of a pixel side by side, in fp32 as well.
+    memory_format = torch.channels_last if convolutional else torch.contiguous_format
+    precision, reason = (asked, "as set") if asked != "auto" else _rule(network, example, on_gpu, convolutional)
+    return Precision(precision, memory_format, reason)
+
+
+def _rule(network: nn.Module, example: torch.Tensor, on_gpu: bool, convolutional: bool) -> tuple[str, str]:
     if on_gpu:
         if torch.cuda.is_bf16_supported(including_emulation=False):
-            return _precision("bf16-mixed", convolutional, "the GPU has bf16 units")
-        return _precision("32-true", convolutional, "the GPU has no bf16 units")
+            return "bf16-mixed", "the GPU has bf16 units"
+        return "32-true", "the GPU has no bf16 units"
     if not _has_bf16():
-        return _precision("32-true", convolutional, "the processor has neither AVX512-BF16 nor AMX")
+        return "32-true", "the processor has neither AVX512-BF16 nor AMX"
     if any(isinstance(part, nn.RNNBase) for part in network.modules()):
-        return _precision("32-true", convolutional, "recurrent kernels gain nothing from bf16 on a CPU")
-    gflop = flops(network, example) / 1e9
-    if gflop < CPU_GFLOP:
-        return _precision("32-true", convolutional, f"{gflop:.3g} GFLOP a step is below {CPU_GFLOP:g}")
-    return _precision("bf16-mixed", convolutional, f"{gflop:.3g} GFLOP a step is at least {CPU_GFLOP:g}")
+        return "32-true", "a recurrent network adds up rounding over its steps"
+    gflop, least = flops(network, example) / 1e9, CONVOLUTION_GFLOP if convolutional else OTHER_GFLOP
+    kind = "convolutions" if convolutional else "matrix products"
+    if gflop < least:
+        return "32-true", f"{gflop:.3g} GFLOP of {kind} a step are below {least:g}"
+    return "bf16-mixed", f"{gflop:.3g} GFLOP of {kind} a step are at least {least:g}"
 
 
-def _precision(lightning: str, convolutional: bool, reason: str) -> Precision:
-    # Half-precision convolution kernels want channels last; in fp32 on a CPU the gain is small or negative.
-    last = convolutional and lightning != "32-true"
-    return Precision(lightning, torch.channels_last if last else torch.contiguous_format, reason)
+def _is_convolution(part: nn.Module) -> bool:
+    """A convolution that does not overlap itself, such as ViT's patch embedding, is a matrix product."""
+    return isinstance(part, nn.Conv2d) and part.kernel_size != part.stride
 
 
 def _has_bf16() -> bool:

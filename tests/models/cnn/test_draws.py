@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from quintet.models import build_encoder
+from quintet.models.build import build_encoder
 
 
 @pytest.mark.parametrize("side", [8, 28, 64])

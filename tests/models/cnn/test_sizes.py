@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from quintet.models import build_encoder
+from quintet.models.build import build_encoder
 
 
 def map_sides(name: str, side: int) -> list[int]:

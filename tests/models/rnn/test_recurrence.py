@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from quintet.models import build_encoder
+from quintet.models.build import build_encoder
 from quintet.models.rnn.gru import GRU
 from quintet.models.rnn.lstm import LSTM
 from quintet.models.rnn.readout import ReadOut

@@ -1,0 +1,34 @@
+"""From names and settings to networks."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from quintet.models import member
+from quintet.models.heads import Classifier
+from quintet.models.layers.rows import Rows, rows_shape
+from quintet.models.member import Shape
+
+
+def build_classifier(model: Mapping[str, Any], kind: str, shape: Shape, num_classes: int) -> Classifier:
+    """The untrained classifier of an experiment's `model` settings (family, name, settings), sized to the data."""
+    return Classifier(build_encoder(model["family"], model["name"], kind, shape, model["settings"]), num_classes)
+
+
+def build_encoder(family: str, name: str, kind: str, shape: Shape, settings: Mapping[str, Any]) -> nn.Module:
+    """The encoder, sized to examples of `shape` and of `kind` ('image' or 'series').
+
+    Its output is an `Encoded` (see `layers.encoded`). A series encoder reads an image row by row.
+    """
+    entry = member(family, name)
+    module, _, cls = entry.path.partition(":")
+    build = getattr(importlib.import_module(module), cls)
+    complete = entry.settings(settings)
+    if kind == "image" and entry.inputs[0] == "series":
+        return Rows(build(rows_shape(shape), **complete))
+    encoder: nn.Module = build(shape, **complete)
+    return encoder

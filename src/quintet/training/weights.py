@@ -1,0 +1,21 @@
+"""Trained weights on disk, as safetensors: numbers and names, nothing that runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+
+def save_weights(network: nn.Module, file: Path) -> None:
+    """Write `network`'s weights as safetensors, replacing `file` as a whole."""
+    partial = file.with_suffix(".partial")
+    save_file({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, partial)
+    os.replace(partial, file)
+
+
+def load_weights(network: nn.Module, file: Path) -> None:
+    """Read what `save_weights` wrote into a network of the same shape."""
+    network.load_state_dict(load_file(file))
