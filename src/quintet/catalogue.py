@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
@@ -57,5 +57,10 @@ def _member(family: str, name: str) -> str:
 
 
 def _type(annotation: Any, bounds: list[Any]) -> str:
-    name = annotation.__name__ if inspect.isclass(annotation) else str(annotation).replace("typing.", "")
-    return f"{name} {' '.join(map(str, bounds))}".strip()
+    """A setting's type and bounds in words, such as `int > 0` or `float ≥ 0 < 1`."""
+    if get_origin(annotation) is Literal:
+        return " or ".join(map(repr, get_args(annotation)))
+    name = annotation.__name__ if inspect.isclass(annotation) else str(annotation)
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    limits = [f"{signs[k]} {getattr(b, k)}" for b in bounds for k in signs if getattr(b, k, None) is not None]
+    return " ".join([name, *limits])
