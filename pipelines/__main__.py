@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     root = Path(given.root).resolve()
     # Prefect reads its settings when it is imported, so it is imported below, after this.
-    os.environ.update(servers.prefect_environment(root))
+    os.environ.update(servers.server_environment(root))
     # TERM ends us the way Ctrl-C does: stages are ended and the run says Cancelled.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -53,6 +53,16 @@ def _parser() -> argparse.ArgumentParser:
                       help="after a failure go on with what does not depend on it (default)")  # fmt: skip
     stop.add_argument("--fail-fast", dest="keep_going", action="store_false", help="after a failure start nothing more")
     run.set_defaults(do=_run)
+
+    plan = commands.add_parser("plan", help="say which stages would run, why, and how long that should take")
+    plan.add_argument("--stages", nargs="+", metavar="STAGE", help="only these and what they need")
+    plan.add_argument(
+        "--slots", type=int, metavar="N", help="CPU slots to share out (default: the cores of this machine)"
+    )
+    plan.add_argument(
+        "--budget", metavar="TIME", help="say what would not be done within this time, such as 2h or 45min"
+    )
+    plan.set_defaults(do=_plan)
 
     ui = commands.add_parser("ui", help="serve Prefect with a worker, MLflow and the report until Ctrl-C")
     ui.add_argument(
@@ -91,6 +101,37 @@ def _run(root: Path, given: argparse.Namespace) -> int:
     return 0 if state.is_completed() else 1
 
 
+def _plan(root: Path, given: argparse.Namespace) -> int:
+    from pipelines.duration import parse_duration, say_duration
+    from pipelines.graph import read_graph, why_stale
+    from pipelines.plan import does_not_fit, expected_seconds, finish_times, plan_rows, read_durations
+    from pipelines.schedule import reasons_to_run
+    from pipelines.slots import Slots, cores
+
+    budget = None if given.budget is None else parse_duration("--budget", given.budget)
+    graph = read_graph(root)
+    graph = graph.select(given.stages) if given.stages else graph
+    slots = Slots(cores() if given.slots is None else given.slots, ()).cpus
+    reasons = reasons_to_run(graph, why_stale(root))
+    expected = expected_seconds(graph, read_durations(root))
+    for row in plan_rows(graph, reasons, expected):
+        print(f"{row['stage']:<28} {row['will']:<12} {row['expected']:>12}  {row['why']}")
+
+    known = {name: seconds for name in reasons if (seconds := expected[name]) is not None}
+    unknown = [name for name in reasons if name not in known]
+    ends = finish_times(graph, known, slots)
+    time_needed = say_duration(max(ends.values(), default=0.0))
+    rest = f", and without {len(unknown)} that nothing is known of" if unknown else ""
+    print(f"{len(reasons)} of {len(graph.stages)} stages to run, at most {time_needed} with {slots} slots{rest}")
+    if budget is not None:
+        late = does_not_fit(ends, budget)
+        for name, end in late.items():
+            print(f"does not fit in {say_duration(budget)}: {name} would end after {say_duration(end)}")
+        if not late:
+            print(f"fits in {say_duration(budget)}")
+    return 0
+
+
 def _report_to_a_server(root: Path) -> None:
     """Points Prefect to the server there is, or else to one of our own that ends with us."""
     given = os.environ.get("PREFECT_API_URL")
@@ -116,17 +157,21 @@ def _ui(root: Path, given: argparse.Namespace) -> int:
         report_server = stack.enter_context(servers.folder_server(root, root / "outputs" / "report", given.host))
         print(f"Report   {report_server.wait()}/\nPrefect  {prefect_server.wait()}", flush=True)
         os.environ["PREFECT_API_URL"] = api = f"{prefect_server.address}/api"
-        if (root / "prefect.yaml").is_file():
+        if deployments := (root / "prefect.yaml").is_file():
             deploy(root, api, os.environ)
             skip_missed_runs(api)
             watch = [sys.executable, "-m", "pipelines", "--root", os.fspath(root), "watch", *given.watch]
-            worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
             stack.enter_context(servers.guarded(watch, root, log / "watch.log"))
-            stack.enter_context(servers.guarded(worker, root, log / "worker.log"))
             print(f"         with a worker for its deployments; watched: {', '.join(given.watch)}", flush=True)
-        print(f"MLflow   {mlflow_server.wait()}\nCtrl-C stops them.", flush=True)
         served = {"prefect": prefect_server, "mlflow": mlflow_server, "report": report_server}
         stack.enter_context(servers.written_down(root, {name: server.address for name, server in served.items()}))
+        print(f"MLflow   {mlflow_server.wait()}\nCtrl-C stops them.", flush=True)
+        worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+        while deployments:
+            with servers.guarded(worker, root, log / "worker.log") as process:
+                process.wait()
+            print("The worker ended (.prefect/worker.log says why); starting another.", flush=True)
+            time.sleep(1)
         while True:
             time.sleep(3600)
 

@@ -19,6 +19,7 @@ from prefect.artifacts import (
 
 from pipelines.duration import say_duration
 from pipelines.graph import Graph
+from pipelines.plan import plan_rows
 from pipelines.servers import addresses
 
 _REPORT = Path("outputs", "report")
@@ -32,21 +33,6 @@ def publish_plan(graph: Graph, reasons: Mapping[str, str], expected: Mapping[str
         description="What this run has to do. A stage that follows a changed one is cached after all if its inputs "
         "come out the same, and one that was run before in just this way is restored from DVC's cache.",
     )
-
-
-def plan_rows(
-    graph: Graph, reasons: Mapping[str, str], expected: Mapping[str, float | None]
-) -> list[dict[str, str | int]]:
-    """One row per stage, in the order of the graph."""
-    rows: list[dict[str, str | int]] = []
-    for name, stage in graph.stages.items():
-        seconds = expected[name]
-        row: dict[str, str | int] = {"stage": name, "will": "run" if name in reasons else "stay cached"}
-        row["why"] = reasons.get(name, "unchanged")
-        row["expected"] = "" if name not in reasons else "unknown" if seconds is None else say_duration(seconds)
-        row |= {"CPU slots": stage.cpus, "GPUs": stage.gpus}
-        rows.append(row)
-    return rows
 
 
 class Progress:
@@ -74,14 +60,20 @@ def publish_results(root: Path) -> None:
         if table:
             create_table_artifact(key="quintet-leaderboard", table=table, description="Leaderboard, best first")
     if (folder / "report.md").is_file():
-        create_markdown_artifact(key="quintet-report", markdown=(folder / "report.md").read_text())
+        create_markdown_artifact(
+            key="quintet-report", markdown=(folder / "report.md").read_text(), description="The report"
+        )
     served = addresses(root)
     if (folder / "index.html").is_file():
         page = f"{served['report']}/index.html" if "report" in served else (folder / "index.html").as_uri()
-        create_link_artifact(key="quintet-report-page", link=page, link_text="The report")
+        create_link_artifact(
+            key="quintet-report-page", link=page, link_text="Open the report", description="The report as a page"
+        )
     mlflow = served.get("mlflow") or os.environ.get("MLFLOW_TRACKING_URI", "")
     if mlflow.startswith("http"):
-        create_link_artifact(key="quintet-mlflow", link=mlflow, link_text="Every run in MLflow")
+        create_link_artifact(
+            key="quintet-mlflow", link=mlflow, link_text="Open MLflow", description="Every run in MLflow"
+        )
 
 
 def leaderboard_rows(report: Mapping[str, Any]) -> list[dict[str, str]]:

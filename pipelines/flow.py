@@ -25,9 +25,9 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from pipelines.artifacts import Progress, publish_plan, publish_results
 from pipelines.duration import say_duration
-from pipelines.graph import read_graph, why_stale
+from pipelines.graph import Stage, read_graph, why_stale
 from pipelines.plan import chain_seconds, expected_seconds, finish_times, read_durations, record_durations
-from pipelines.run_stage import Outcome, StageProcesses, Stopped, repro, run_incomplete
+from pipelines.run_stage import Outcome, StageProcesses, Stopped, repro, run_command, run_incomplete
 from pipelines.schedule import Result, Schedule, Step
 from pipelines.slots import Lease, Slots, cores, visible_gpus
 from quintet.errors import UserError
@@ -70,6 +70,15 @@ def perform(
     return Completed(name=_NAMES[outcome.result], message=message, data=outcome)
 
 
+@task(task_run_name="sync", cache_policy=NO_CACHE, persist_result=False)
+def sync_tracking(root: Path, processes: StageProcesses) -> None:
+    """Shows in MLflow what DVC restored, and what could not be sent while stages ran."""
+    sync = Stage("sync", (), "python -m quintet sync", root, ())
+    outcome = run_command(sync, processes, get_run_logger().info, {})
+    if outcome.result != "ran":
+        raise RuntimeError(outcome.detail)
+
+
 # The slots say how many stages run at a time; this only keeps the number of threads finite.
 _THREADS: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=256)  # type: ignore[assignment]
 
@@ -86,7 +95,7 @@ def run_pipeline(
 
     Args:
         root: The folder that holds dvc.yaml.
-        stages: Stages ('train@lenet'), groups ('train') or patterns ('*@lenet*') to bring up to date with all
+        stages: Stages (`train@lenet`), groups (`train`) or patterns (`*@lenet*`) to bring up to date with all
             they need; everything if left out.
         slots: CPU slots to share out; the cores of this machine if left out.
         force: Run the named stages (all, if none are named) even where nothing changed.
@@ -146,6 +155,7 @@ class _Run:
             raise
         finally:
             record_durations(self.root, {name: o.seconds for name, o in self.outcomes.items() if o.result == "ran"})
+        self._sync()
         publish_results(self.root)
         line = summary(self.outcomes)
         self.log.info(line)
@@ -169,6 +179,14 @@ class _Run:
             if time.monotonic() - polled > _POLL_SECONDS:
                 polled = time.monotonic()
                 self._look_for_cancellation(client)
+
+    def _sync(self) -> None:
+        """Brings MLflow up to date where Quintet's own stages did something. The runs are on disk: it fails no flow."""
+        did = [
+            name for name, outcome in self.outcomes.items() if outcome.result in ("ran", "cached") and outcome.seconds
+        ]
+        if any(" -m quintet " in self.graph.stages[name].command for name in did):
+            sync_tracking(self.root, self.processes, return_state=True)
 
     def _start(self, step: Step) -> None:
         name = step.stage.name
@@ -241,7 +259,11 @@ def summary(outcomes: Mapping[str, Outcome]) -> str:
         chosen = {name: outcome for name, outcome in outcomes.items() if outcome.result == result}
         if chosen:
             listed = ", ".join(
-                f"{name} ({outcome.detail})" if result == "skipped" else f"{name} {say_duration(outcome.seconds)}"
+                f"{name} ({outcome.detail})"
+                if result == "skipped"
+                else f"{name} {say_duration(outcome.seconds)}"
+                if outcome.seconds
+                else name
                 for name, outcome in chosen.items()
             )
             parts.append(f"{len(chosen)} {result}: {listed}")

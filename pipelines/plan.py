@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from pipelines.duration import say_duration
 from pipelines.graph import Graph, Stage
 
 _FILE = Path(".prefect", "durations.json")
@@ -84,6 +85,27 @@ def finish_times(
         now, name = heapq.heappop(busy)
         free += min(graph.stages[name].cpus, slots)
     return ends
+
+
+def plan_rows(
+    graph: Graph, reasons: Mapping[str, str], expected: Mapping[str, float | None]
+) -> list[dict[str, str | int]]:
+    """One row per stage, in the order of the graph."""
+    rows: list[dict[str, str | int]] = []
+    for name, stage in graph.stages.items():
+        seconds = expected[name]
+        row: dict[str, str | int] = {"stage": name, "will": "run" if name in reasons else "stay cached"}
+        row["why"] = reasons.get(name, "unchanged")
+        row["expected"] = "" if name not in reasons else "unknown" if seconds is None else say_duration(seconds)
+        row |= {"CPU slots": stage.cpus, "GPUs": stage.gpus}
+        rows.append(row)
+    return rows
+
+
+def does_not_fit(ends: Mapping[str, float], budget_seconds: float) -> dict[str, float]:
+    """The stages that would end after the budget, the earliest first, with their ends in seconds from now."""
+    late = {name: end for name, end in ends.items() if end > budget_seconds}
+    return dict(sorted(late.items(), key=lambda item: item[1]))
 
 
 def _trained(stage: Stage) -> float | None:

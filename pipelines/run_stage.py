@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines import guard
@@ -153,14 +153,20 @@ def run_incomplete(
             shutil.rmtree(out)
         else:
             out.unlink(missing_ok=True)
-    own = {"DVC_STAGE": stage.name, "DVC_ROOT": os.fspath(root), "QUINTET_MISSING_STAGES": ",".join(missing)}
     log(f"incomplete, without {', '.join(missing)}: {stage.command}")
+    own = {"DVC_STAGE": stage.name, "DVC_ROOT": os.fspath(root), "QUINTET_MISSING_STAGES": ",".join(missing)}
+    ended = run_command(stage, processes, log, {**environment, **own})
+    return replace(ended, detail=f"incomplete, without {', '.join(missing)}") if ended.result == "ran" else ended
+
+
+def run_command(
+    stage: Stage, processes: StageProcesses, log: Callable[[str], None], environment: Mapping[str, str]
+) -> Outcome:
+    """Runs the command of `stage` without asking DVC."""
     started = time.monotonic()
-    status, lines = _supervise(["sh", "-c", stage.command], stage.folder, stage, processes, log, {**environment, **own})
+    status, lines = _supervise(["sh", "-c", stage.command], stage.folder, stage, processes, log, environment)
     seconds = time.monotonic() - started
-    if status == 0:
-        return Outcome("ran", seconds, f"incomplete, without {', '.join(missing)}")
-    return outcome(status, lines, seconds, stage, processes.stopping)
+    return Outcome("ran", seconds, "") if status == 0 else outcome(status, lines, seconds, stage, processes.stopping)
 
 
 def outcome(status: int, lines: Sequence[str], seconds: float, stage: Stage, stopping: bool) -> Outcome:

@@ -25,10 +25,10 @@ _STARTUP_SECONDS = 120.0
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def prefect_environment(root: Path) -> dict[str, str]:
-    """Variables that keep Prefect inside the project and off the network; what the user has set stays.
+def server_environment(root: Path) -> dict[str, str]:
+    """Variables that keep the servers inside the project, small and off the network; what the user has set stays.
 
-    They have to be in place before `prefect` is imported.
+    Prefect reads its own when it is imported, so they have to be in place before.
     """
     defaults = {
         "PREFECT_HOME": os.fspath(root / ".prefect"),
@@ -38,6 +38,8 @@ def prefect_environment(root: Path) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Seven processes that serve MLflow's language-model features, which nothing here uses.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     return {name: value for name, value in defaults.items() if name not in os.environ}
 
@@ -155,7 +157,7 @@ def folder_server(root: Path, folder: Path, host: str = LOOPBACK) -> Iterator[Se
 def guarded(command: Sequence[str], root: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Runs `command` beside us, its output in `log`; it and all it starts end with this block or with us."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-P", guard.__file__, "10", *command],
             cwd=root,
@@ -169,4 +171,6 @@ def guarded(command: Sequence[str], root: Path, log: Path) -> Iterator[subproces
             yield process
         finally:
             process.stdin.close()
-            process.wait()
+            if process.wait() < 0:
+                # The guard itself was killed, so nobody has ended what it guarded.
+                guard.end_family(process.pid, grace_seconds=0)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.servers import prefect_environment, prefect_server
+from pipelines.servers import prefect_server, server_environment
 
 DVC_YAML = """\
 stages:
@@ -158,7 +158,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("prefect")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PREFECT_HOME", raising=False)
-        environment = prefect_environment(root)
+        environment = server_environment(root)
         for name, value in environment.items():
             patch.setenv(name, value)
         with prefect_server(root) as started:
