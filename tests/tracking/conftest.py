@@ -20,20 +20,6 @@ from quintet.tracking.journal import DataInput, Journal
 from quintet.tracking.projection import RESTORED, project
 from quintet.tracking.store import Store
 
-# MLflow's own use of SQLAlchemy and pandas, nothing we could write differently.
-_MLFLOW_WARNINGS = [
-    "ignore:The ``noload`` loader strategy is deprecated",
-    "ignore:Operation with range is deprecated",
-]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            for warning in _MLFLOW_WARNINGS:
-                item.add_marker(pytest.mark.filterwarnings(warning))
-
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:

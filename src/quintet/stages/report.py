@@ -7,6 +7,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from quintet.checking import validate
+from quintet.config import Evaluation
 from quintet.errors import UserError
 from quintet.report import build, leaderboard_text
 from quintet.stages import declared
@@ -22,12 +24,15 @@ TARGET = OUTPUTS / "report"
 def report() -> None:
     """Write outputs/report from what runs left in outputs, and register the champions in MLflow."""
     shown = declared.parameters("report")
+    measuring = validate(Evaluation, shown.get("evaluation", {}), declared.plain_where, "evaluation")
     made = build(
         OUTPUTS,
         TARGET,
         suite=shown["suite"],
         experiments=list(shown["experiments"]),
         baselines=list(shown["baselines"]),
+        resamples=measuring.resamples,
+        level=measuring.confidence,
     )
     try:
         register_champions(made, Store())

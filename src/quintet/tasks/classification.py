@@ -140,7 +140,7 @@ class Classification(pl.LightningModule):
         self.network.train()
         self.log_dict(
             {
-                "train_loss": self._loss_sum / max(1, self._loss_count),
+                "train_loss": self._mean_over_processes(self._loss_sum / max(1, self._loss_count)),
                 "validation_loss": float(found.nll.mean()),
                 "validation_accuracy": float(found.score.mean()),
                 "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
@@ -177,6 +177,9 @@ class Classification(pl.LightningModule):
                 raise self._not_finite(loss, step)
         self._loss_sum += sum(losses)
         self._loss_count += len(losses)
+
+    def _mean_over_processes(self, value: float) -> float:
+        return float(self.trainer.strategy.reduce(torch.tensor(value, device=self.device), reduce_op="mean"))
 
     def _not_finite(self, loss: float, step: int) -> UserError:
         optimiser = self.training_settings.optimiser

@@ -57,7 +57,8 @@ class ResumePoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not trainer.is_last_batch:
+        # A budget of steps can end inside an epoch: what comes then is that epoch's edge.
+        if not trainer.is_last_batch and trainer.global_step != trainer.max_steps:
             self._write_if_due(trainer)
 
     def _write_if_due(self, trainer: pl.Trainer) -> None:
