@@ -147,7 +147,7 @@ def _report_to_a_server(root: Path) -> None:
 
 
 def _ui(root: Path, given: argparse.Namespace) -> int:
-    from pipelines.deploy import POOL, deploy, skip_missed_runs
+    from pipelines.deploy import POOL, deploy, settle_lost_runs, skip_missed_runs
 
     log = root / ".prefect"
     with contextlib.ExitStack() as stack:
@@ -168,6 +168,7 @@ def _ui(root: Path, given: argparse.Namespace) -> int:
         print(f"MLflow   {mlflow_server.wait()}\nCtrl-C stops them.", flush=True)
         worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
         while deployments:
+            settle_lost_runs(root, api)
             with servers.guarded(worker, root, log / "worker.log") as process:
                 process.wait()
             print("The worker ended (.prefect/worker.log says why); starting another.", flush=True)

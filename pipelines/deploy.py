@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
+from filelock import FileLock, Timeout
 
 from pipelines.servers import ask
 from quintet.errors import UserError
@@ -54,6 +55,26 @@ def skip_missed_runs(api: str) -> int:
     for run in missed:
         ask(f"{api}/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
     return len(missed)
+
+
+def settle_lost_runs(root: Path, api: str) -> int:
+    """Says Crashed of runs whose process was killed together with its worker, before a new worker starts; how many.
+
+    Nobody else would, and one that looks as if it ran for ever holds the pool's only place.
+    """
+    try:
+        with FileLock(root / ".prefect" / "flow.lock", timeout=0):
+            pass
+    except Timeout:
+        return 0  # one is alive, and will speak for itself
+    under_way = {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}
+    lost = ask(f"{api}/flow_runs/filter", {"flow_runs": under_way, "work_pools": {"name": {"any_": [POOL]}}})
+    for run in lost:
+        asked = run["state_type"] == "CANCELLING"
+        state = {"type": "CANCELLED", "name": "Cancelled"} if asked else {"type": "CRASHED", "name": "Crashed"}
+        state["message"] = "Its process and its worker were killed"
+        ask(f"{api}/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+    return len(lost)
 
 
 def _create_pool(api: str) -> None:

@@ -96,7 +96,7 @@ class StageProcesses:
             process.wait()
         if process.returncode < 0:
             # The guard itself was killed, so nobody has ended what it guarded.
-            guard.end_family(process.pid, grace_seconds=0)
+            guard.end_family(process.pid, self.grace_seconds)
         with self._lock:
             self._running.discard(process)
 

@@ -21,6 +21,7 @@ from quintet.errors import UserError
 
 LOOPBACK = "127.0.0.1"
 _STARTUP_SECONDS = 120.0
+_GRACE_SECONDS = 25.0
 # Loopback, or the user's own server: a proxy has no business in between.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -159,7 +160,7 @@ def guarded(command: Sequence[str], root: Path, log: Path) -> Iterator[subproces
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-P", guard.__file__, "10", *command],
+            [sys.executable, "-P", guard.__file__, str(_GRACE_SECONDS), *command],
             cwd=root,
             stdin=subprocess.PIPE,
             stdout=output,
@@ -172,5 +173,5 @@ def guarded(command: Sequence[str], root: Path, log: Path) -> Iterator[subproces
         finally:
             process.stdin.close()
             if process.wait() < 0:
-                # The guard itself was killed, so nobody has ended what it guarded.
-                guard.end_family(process.pid, grace_seconds=0)
+                # The guard itself was killed, so nobody has ended what it guarded. TERM: others may guard below.
+                guard.end_family(process.pid, _GRACE_SECONDS)

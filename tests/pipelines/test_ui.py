@@ -97,6 +97,18 @@ def state(api: str, run: str) -> str:
     return name
 
 
+def ended(api: str, run: str) -> str:
+    """The state in which `run` ended, with its message where that is not Completed."""
+    final: dict[str, str] = {}
+
+    def over() -> bool:
+        final.update(ask(f"{api}/flow_runs/{run}")["state"])
+        return final["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+    wait_until(over)
+    return final["name"] if final["name"] == "Completed" else f"{final['name']}: {final['message']}"
+
+
 def test_one_command_serves_all_deploys_and_cancels_cleanly(project: Path, edit: Edit) -> None:
     with ui(project) as (_, served):
         api = f"{served['prefect']}/api"
@@ -110,7 +122,7 @@ def test_one_command_serves_all_deploys_and_cancels_cleanly(project: Path, edit:
         assert set(found["on-demand"]["parameter_openapi_schema"]["properties"]) >= {"stages", "slots", "force"}
 
         run = start(api, "on-demand", stages=["train@a"])
-        wait_until(lambda: state(api, run) == "Completed")
+        assert ended(api, run) == "Completed"
         assert runs(project) == ["prepare", "train@a"]
 
         (project / "raw").mkdir()
@@ -126,7 +138,7 @@ def test_one_command_serves_all_deploys_and_cancels_cleanly(project: Path, edit:
         wait_until(lambda: state(api, run) == "Cancelled")
         edit("params.yaml", "a: {seconds: 200", "a: {seconds: 0")
         run = start(api, "on-demand")
-        wait_until(lambda: state(api, run) == "Completed")
+        assert ended(api, run) == "Completed"
         assert runs(project).count("train@a") == 2  # back to what was made before: restored, not run
 
 
@@ -142,18 +154,34 @@ def test_a_worker_killed_with_9_loses_nothing_and_another_takes_its_place(
         guard, worker = sorted(processes_in(project, "prefect worker start"), key=lambda process: process.pid)
         if with_its_guard:
             guard.kill()
-            # Its run goes on without it, and hears of its cancellation all the same.
-            assert processes_in(project, "step.py")
-            ask(f"{api}/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
         worker.kill()
+        if with_its_guard:
+            # Nobody is left who knows the run: it goes on, and hears of its cancellation all the same.
+            ask(f"{api}/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
         wait_until(lambda: not processes_in(project, "step.py"), seconds=30)
-        wait_until(lambda: state(api, run) == ("Cancelled" if with_its_guard else "Crashed"))
+        assert ended(api, run).startswith("Cancelled: " if with_its_guard else "Crashed: ")
         assert "train@a" not in (project / "dvc.lock").read_text()
 
         edit("params.yaml", "a: {seconds: 200", "a: {seconds: 0")
         again = start(api, "on-demand", stages=["train@a"])
-        wait_until(lambda: state(api, again) == "Completed")
+        assert ended(api, again) == "Completed"
         assert runs(project) == ["prepare", "train@a", "train@a"]
+
+
+def test_everything_killed_with_9_blocks_no_later_run(project: Path, edit: Edit) -> None:
+    edit("params.yaml", "a: {seconds: 0", "a: {seconds: 200")
+    with ui(project) as (_, served):
+        api = f"{served['prefect']}/api"
+        run = start(api, "on-demand", stages=["train@a"])
+        wait_until(lambda: "train@a" in runs(project))
+        # As the system does when memory ends: the flow, its worker and their guards all at once.
+        for of in ("prefect worker start", "prefect.engine", "step.py"):
+            for process in processes_in(project, of):
+                process.kill()
+        wait_until(lambda: state(api, run) == "Crashed")
+        edit("params.yaml", "a: {seconds: 200", "a: {seconds: 0")
+        again = start(api, "on-demand", stages=["train@a"])
+        assert ended(api, again) == "Completed"
 
 
 def test_ui_killed_with_9_leaves_no_process(project: Path, edit: Edit) -> None:
