@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics as plain
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -35,6 +36,7 @@ from quintet.training.work import flops
 
 def evaluate(name: str) -> None:
     """Measure experiment `name` and write outputs/runs/<name>/evaluate and outputs/metrics/<name>.json."""
+    started = time.perf_counter()
     shown = declared.parameters(f"evaluate@{name}")
     measuring = validate(Evaluation, shown.get("evaluation", {}), declared.plain_where, "evaluation")
     trained, out = Path("outputs/runs", name, "train"), Path("outputs/runs", name, "evaluate")
@@ -63,6 +65,7 @@ def evaluate(name: str) -> None:
         "cost": _cost(network, spec, Training.model_validate(settings["training"]), list(runs.values()), measuring),
         "runs": list(runs.values()),
         "evaluated_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "evaluate_seconds": time.perf_counter() - started,
         "environment": environment(),
     }
     results.write_examples(out, found, spec.classes)
