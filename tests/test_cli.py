@@ -162,12 +162,18 @@ def test_suite_keeps_edits_that_are_saved_nowhere(root):
     assert (root / "params.yaml").read_text(encoding="utf8").endswith("# mine\n")
 
 
-def test_a_reader_that_goes_away_is_no_error(root):
+@pytest.mark.parametrize("command", ["catalogue", "check"])
+def test_a_reader_that_goes_away_is_no_error(root, command):
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as pipe:
         ended = subprocess.run(
-            [sys.executable, "-m", "quintet", "catalogue"], cwd=root, stdout=pipe, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "quintet", command],
+            cwd=root,
+            env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
         )
     assert (ended.returncode, ended.stderr) == (0, "")
 

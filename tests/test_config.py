@@ -122,6 +122,7 @@ MISTAKES = [
     ("suite: mine", "suite: My suite", "1", "suite: 'My suite' can not be a name"),
     ("  digits: {set", "  Digits: {set", "4", "data.Digits: 'Digits' can not be a name"),
     ("  digits: {data", "  di/gits: {data", "7", "baselines.di/gits: 'di/gits' can not be a name"),
+    ("lr: 1e-3", "lr: 1e-3, 2: 3", "11", "training.optimiser.2: the key 2 is no text; write it in quotes: '2'"),
     # data
     ("  vit:\n    data: digits", "  vit:\n    data: digit", "16",
      "experiments.vit.data: unknown data set 'digit'; did you mean 'digits'? it takes: digits"),
@@ -237,12 +238,19 @@ def test_a_model_of_another_kind_of_data_is_refused_with_those_that_fit(tmp_path
     )
 
 
-def test_a_task_for_another_kind_of_data_is_refused(tmp_path, monkeypatch):
-    task = config.TASKS["classification"]
-    monkeypatch.setitem(config.TASKS, "forecasting", replace(task, kinds=("series",), target="value"))
+@pytest.mark.parametrize(
+    ("change", "needs"),
+    [
+        ({"kinds": ("series", "text")}, "series or text data with a class"),
+        ({"target": "value"}, "image data with a value"),
+    ],
+    ids=["kind", "target"],
+)
+def test_a_task_for_other_data_is_refused_with_those_that_fit(tmp_path, monkeypatch, change, needs):
+    monkeypatch.setitem(config.TASKS, "forecasting", replace(config.TASKS["classification"], **change))
     text = SOUND.replace("task: classification\n    model: {f", "task: forecasting\n    model: {f")
     assert complaint(tmp_path, text) == (
-        "params.yaml:23: experiments.gru: task forecasting needs series data with a value, and 'digits' is image data "
+        f"params.yaml:23: experiments.gru: task forecasting needs {needs}, and 'digits' is image data "
         "with a class; tasks that fit it: classification"
     )
 

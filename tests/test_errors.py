@@ -14,6 +14,7 @@ def test_says_where_what_and_what_would_be_right():
         "params.yaml:3: seeds: there are none; give one"
     )
     assert str(UserError("params.yaml", "is empty")) == "params.yaml: is empty"
+    assert str(UserError("git", "failed:\n  no such branch\r\n")) == "git: failed: no such branch "
 
 
 @pytest.mark.parametrize("wild", ["a\nb", "a \r\n b", "a\u2028b", "a\x0bb", "a\x1b[31mb", "a\ud800b"], ids=ascii)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,8 @@ def test_help_does_not_even_load_pydantic():
 
 def test_the_import_contracts_hold():
     linter = Path(sys.executable).with_name("lint-imports")
-    run = subprocess.run([linter, "--no-cache"], cwd=ROOT, env={"PYTHONPATH": "."}, capture_output=True, text=True)
+    run = subprocess.run(
+        [linter, "--no-cache"], cwd=ROOT, env={"PYTHONPATH": f"src{os.pathsep}."}, capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stdout
     assert "0 broken" in run.stdout

@@ -29,8 +29,8 @@ def test_normalise_gives_mean_zero_and_deviation_one():
 
 
 def test_a_channel_that_never_changes_is_only_shifted():
-    made = normalise(torch.full((2, 1, 2, 2), 51, dtype=torch.uint8), [0.2], [0.0])
-    assert torch.allclose(made, torch.zeros_like(made), atol=1e-7)
+    made = normalise(torch.full((2, 1, 2, 2), 51, dtype=torch.uint8), [0.1], [0.0])
+    assert torch.allclose(made, torch.full_like(made, 0.1), atol=1e-7)
 
 
 def test_nothing_asked_for_is_no_transform_at_all():
@@ -86,6 +86,7 @@ def test_crop_only_shifts_by_at_most_its_padding(shape):
         assert len(fits) == 1
         shifts.update(fits)
     assert {y for y, _ in shifts} == {x for _, x in shifts} == set(range(2 * padding + 1))
+    assert len(shifts) > 4 * padding + 2  # up and down is drawn apart from left and right
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -24,11 +24,11 @@ def flops(network: nn.Module, example: Tensor) -> int:
     def lstm(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         nonlocal recurrent
         assert isinstance(module, nn.LSTM)
-        batch, time = (args[0].shape[0], args[0].shape[1]) if module.batch_first else args[0].shape[1::-1]
+        steps = args[0].shape[0] * args[0].shape[1]  # of all examples, whichever comes first
         ways = 2 if module.bidirectional else 1
         for layer in range(module.num_layers):
             size = module.input_size if layer == 0 else module.hidden_size * ways
-            recurrent += 2 * batch * time * ways * 4 * module.hidden_size * (size + module.hidden_size)
+            recurrent += 2 * steps * ways * 4 * module.hidden_size * (size + module.hidden_size)
 
     fused = [part for part in network.modules() if isinstance(part, nn.LSTM) and example.device.type != "meta"]
     handles = [part.register_forward_hook(lstm) for part in fused]
