@@ -53,11 +53,12 @@ def test_weights_gradients_and_the_optimisers_state_count(settings, times):
 
 
 def test_activations_come_on_top_of_the_optimisers_state():
-    network = nn.Sequential(nn.Flatten(), *(nn.Tanh() for _ in range(20)), nn.Linear(1024, 2048), nn.Linear(2048, 2))
-    activations = 20 * 500 * 4096 / MB
+    tanhs = [nn.Tanh() for _ in range(20)]
+    network = nn.Sequential(nn.Flatten(), nn.Linear(1024, 1024, bias=False), *tanhs, nn.Linear(1024, 2, bias=False))
+    weights, activations = 1024 * 4096 / MB, 21 * 500 * 4096 / MB
     found = training_step_megabytes(network, SPEC, training("adamw", batch_size=500))
-    assert found == pytest.approx(3 * WEIGHTS + activations, rel=0.25)
-    assert found > 3 * WEIGHTS + activations
+    # On the way back: a gradient of an activation's size or two, and the weights' own.
+    assert 3 * weights + activations < found < 4 * weights + activations * 24 / 21
 
 
 def test_activations_count_for_every_example_of_a_batch():
