@@ -5,17 +5,19 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
-from quintet import config, models, yaml_file
+from quintet import config, experiment, models, yaml_file
+from quintet.data import DATASETS, OWN_FORMATS
 from quintet.errors import UserError
 from quintet.models.member import Member
-from quintet.training.settings import Budget
+from quintet.training.settings import Budget, Training
 
 ROOT = Path(__file__).parents[1]
 SUITES = sorted((ROOT / "suites").glob("*.yaml"))
@@ -326,3 +328,54 @@ def test_a_suite_with_anything_changed_is_a_suite_or_one_line(data):
 )
 def test_any_mapping_is_a_suite_or_one_line(raw):
     is_checked(raw)
+
+
+# -- docs/params.md
+
+
+def fields(model: type[BaseModel], prefix: str) -> dict[str, Any]:
+    """Every key below `prefix` with its default, sections included; REQUIRED where there is none."""
+    found: dict[str, Any] = {}
+    for key, field in model.model_fields.items():
+        default = REQUIRED if field.is_required() else field.get_default(call_default_factory=True)
+        found[prefix + key] = default.model_dump(exclude_defaults=True) if isinstance(default, BaseModel) else default
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                found |= fields(inner, f"{prefix}{key}.")
+    return found
+
+
+REQUIRED = "required"
+EVERY_KEY = {
+    **fields(config._File, ""),
+    **fields(config.Baseline, "baselines.NAME."),
+    **fields(Training, "training."),
+    **fields(experiment.Trainer, "trainer."),
+    **fields(config.Evaluation, "evaluation."),
+    **fields(experiment._Entry, "experiments.NAME."),
+}
+DATA_KEYS = {
+    f"{section}.NAME.{key}"
+    for section, table in (("data", DATASETS), ("own_data", OWN_FORMATS))
+    for entry in table.values()
+    for key in entry.options.model_fields
+}
+ROWS = {
+    row[1].strip("` "): [cell.strip() for cell in row[2:-1]]
+    for line in (ROOT / "docs" / "params.md").read_text(encoding="utf8").splitlines()
+    if len(row := line.split("|")) > 3 and row[1].strip().startswith("`")
+}
+
+
+def test_params_md_explains_every_key_and_none_besides():
+    assert set(ROWS) == {*EVERY_KEY, *DATA_KEYS}
+    assert all(len(row) == 3 and all(row) for row in ROWS.values())
+
+
+@pytest.mark.parametrize("key", EVERY_KEY)
+def test_params_md_gives_the_default_that_holds(key):
+    shown = ROWS[key][1]
+    default = EVERY_KEY[key]
+    assert (None if shown == "none" else yaml.safe_load(shown)) == (
+        list(default) if isinstance(default, tuple) else default
+    )
