@@ -145,8 +145,8 @@ class _Run:
             with get_client(sync_client=True) as client:
                 self._loop(progress, client)
         except BaseException as reason:
-            # A signal, Ctrl-C, or our own mistake: whatever it is, no process of a stage outlives it.
-            self.log.warning("Ending %d running stages", len(self.leases))
+            # A signal, Ctrl-C, or our own mistake: whatever it is, no process of a stage outlives it. This comes before
+            # all else: even a line in the log can fail, where it went to a worker that was killed.
             self.processes.end_all()
             for future in self.futures.values():
                 future.wait(5)
