@@ -121,8 +121,9 @@ def _plan(root: Path, given: argparse.Namespace) -> int:
     unknown = [name for name in reasons if name not in known]
     ends = finish_times(graph, known, slots)
     time_needed = say_duration(max(ends.values(), default=0.0))
+    noun = "slot" if slots == 1 else "slots"
     rest = f", and without {len(unknown)} that nothing is known of" if unknown else ""
-    print(f"{len(reasons)} of {len(graph.stages)} stages to run, at most {time_needed} with {slots} slots{rest}")
+    print(f"{len(reasons)} of {len(graph.stages)} stages to run, at most {time_needed} with {slots} {noun}{rest}")
     if budget is not None:
         late = does_not_fit(ends, budget)
         for name, end in late.items():

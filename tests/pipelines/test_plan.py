@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +60,18 @@ def test_finish_times_count_what_is_done_and_what_runs() -> None:
 def test_a_stage_that_wants_all_slots_runs_alone() -> None:
     stages = Graph({n: Stage(n, (), "true", Path(), (), cpus=c) for n, c in {"big": 9, "small": 1}.items()})
     assert finish_times(stages, {"big": 4.0, "small": 1.0}, slots=2) == {"big": 4, "small": 5}
+
+
+def test_the_command_says_what_would_run_why_and_what_does_not_fit(repository: Path) -> None:
+    record_durations(repository, {"prepare": 60.0, "train@b": 7200.0, "report": 30.0})
+    command = [sys.executable, "-m", "pipelines", "--root", str(repository), "plan", "--budget", "1h", "--slots", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[:4] == ["prepare", "run", "1", "min"]
+    # train@a never ran: it should take what the other training does.
+    assert lines[4] == "4 of 4 stages to run, at most 4 h 01 min with 1 slot"
+    assert lines[5] == "does not fit in 1 h 00 min: train@a would end after 2 h 01 min"
+    assert len([line for line in lines if line.startswith("does not fit")]) == 3
+    assert not (repository / "dvc.lock").exists()

@@ -156,8 +156,8 @@ def test_a_worker_killed_with_9_loses_nothing_and_another_takes_its_place(
             guard.kill()
         worker.kill()
         if with_its_guard:
-            # Nobody is left who could tell the run: it hears of its cancellation all the same. (Its worker lost, it ends
-            # as Crashed or Cancelled, whichever Prefect's engine notices first.)
+            # Nobody is left who could tell the run: it hears of its cancellation all the same. (Without its worker it
+            # ends as Crashed or Cancelled, whichever Prefect's engine notices first.)
             ask(f"{api}/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
         wait_until(lambda: not processes_in(project, "step.py"), seconds=30)
         assert ended(api, run).startswith(("Crashed: ", "Cancelled: ") if with_its_guard else "Crashed: ")
