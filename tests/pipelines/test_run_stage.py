@@ -148,12 +148,14 @@ def test_a_stage_that_ignores_term_is_killed_after_the_grace(tmp_path: Path) -> 
 
 def test_a_background_process_does_not_outlive_its_stage(tmp_path: Path) -> None:
     processes = StageProcesses(grace_seconds=1)
+    began = time.monotonic()
     process = processes.start(["sh", "-c", "sleep 60 & setsid sleep 60 & echo done"], tmp_path, {})
     assert process.stdout is not None
     with process.stdout as output:
         assert output.read() == b"done\n"
     processes.end(process)
     assert process.returncode == 0
+    assert time.monotonic() - began < 30
     assert workers(tmp_path) == []
 
 
