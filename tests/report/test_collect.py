@@ -35,6 +35,12 @@ def test_what_was_not_evaluated_yet_is_listed_as_the_stage_that_makes_it(outputs
     assert [e.experiment for e in found.evaluated] == ["digits-gru", "logistic-regression", "most-frequent"]
 
 
+def test_what_an_earlier_run_left_of_a_failed_stage_is_no_result(outputs: Path) -> None:
+    found = collect(outputs, "embedded", NAMES, ["digits"], failed=["train@digits-gru", "baseline@digits"])
+    assert found.missing == ("evaluate@digits-gru", "baseline@digits")
+    assert [e.experiment for e in found.evaluated] == ["digits-lenet5"]
+
+
 def test_folders_of_experiments_that_are_not_declared_are_left_alone(outputs: Path) -> None:
     (outputs / LENET / "evaluate" / "evaluation.json").write_text("from an old suite")
     assert [e.experiment for e in collect(outputs, "embedded", ["digits-gru"], []).evaluated] == ["digits-gru"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def build(
     suite: str,
     experiments: Sequence[str],
     baselines: Sequence[str],
+    failed: Collection[str] = (),
     claims: Sequence[Mapping[str, Any]] = (),
     resamples: int = RESAMPLES,
     level: float = LEVEL,
@@ -31,12 +32,12 @@ def build(
     """Write index.html, report.md, report.json and plots/ into `target`; return what report.json holds.
 
     `outputs` holds runs/ and baselines/. Declared experiments and baselines without an evaluation are
-    listed in the report as missing; with none at all there is nothing to report, a `UserError`, as is
+    listed in the report as missing, as are those with a stage among `failed`; with none at all there is nothing to report, a `UserError`, as is
     a file that is corrupt or stale. `claims` are shown as given ({name, verdict, effect, low, high}).
     `resamples` and `level` are those that evaluation drew its intervals with; the differences between
     rows get theirs likewise.
     """
-    collected = collect(outputs, suite, experiments, baselines)
+    collected = collect(outputs, suite, experiments, baselines, failed)
     if not collected.evaluated:
         raise UserError(str(outputs), "holds no evaluated experiment", "run: dvc repro")
     boards = leaderboards(collected, resamples=resamples, level=level)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,10 +102,13 @@ class Collected:
     missing: tuple[str, ...]
 
 
-def collect(outputs: Path, suite: str, experiments: Sequence[str], baselines: Sequence[str]) -> Collected:
+def collect(
+    outputs: Path, suite: str, experiments: Sequence[str], baselines: Sequence[str], failed: Collection[str] = ()
+) -> Collected:
     """Read what the declared experiments and baselines left under `outputs`.
 
-    One without an evaluation is listed as missing; a folder that is there but lacks a file, or holds
+    One without an evaluation is listed as missing, and so is one of whose stages ('train@lstm') one is
+    among `failed`: what an earlier run left of it is no result of this one. A folder that is there but lacks a file, or holds
     one that cannot be read, is a `UserError` that names the file and the stage that writes it.
     """
     evaluated: list[Evaluated] = []
@@ -113,14 +116,15 @@ def collect(outputs: Path, suite: str, experiments: Sequence[str], baselines: Se
     missing = []
     for name in experiments:
         folder = outputs / "runs" / name
-        if (folder / "evaluate").is_dir():
+        stale = {f"train@{name}", f"evaluate@{name}"} & set(failed)
+        if (folder / "evaluate").is_dir() and not stale:
             training = _training(folder / "train", f"train@{name}")
             evaluated.append(_evaluated(folder / "evaluate", f"evaluate@{name}", training))
         else:
             missing.append(f"evaluate@{name}")
     for key in baselines:
         folder = outputs / "baselines" / key
-        if not folder.is_dir():
+        if not folder.is_dir() or f"baseline@{key}" in failed:
             missing.append(f"baseline@{key}")
             continue
         stage = f"baseline@{key}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def report() -> None:
         suite=shown["suite"],
         experiments=list(shown["experiments"]),
         baselines=list(shown["baselines"]),
+        # The flow makes the report even if stages failed, and says which.
+        failed=[name for name in os.environ.get("QUINTET_MISSING_STAGES", "").split(",") if name],
         resamples=measuring.resamples,
         level=measuring.confidence,
     )
