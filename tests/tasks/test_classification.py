@@ -41,10 +41,12 @@ class Watch(Checkpoint):
 
     def __init__(self) -> None:
         self.rates: list[float] = []
+        self.losses: list[float] = []
         self.epochs: list[dict[str, float]] = []
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+        self.losses.append(float(outputs["loss"]))
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         self.epochs.append({key: float(value) for key, value in trainer.callback_metrics.items()})
@@ -72,6 +74,14 @@ def test_the_first_loss_is_that_of_a_guess(made, fit):
     watch = Watch()
     fit(made(budget={"steps": 1}), watch)
     assert watch.epochs[0]["train_loss"] == pytest.approx(math.log(3), rel=1e-5)
+
+
+def test_an_epochs_loss_is_the_mean_of_its_own_steps(made, fit):
+    watch = Watch()
+    fit(made(budget={"steps": 10}), watch)
+    assert [epoch["train_loss"] for epoch in watch.epochs] == pytest.approx(
+        [np.mean(watch.losses[:6]), np.mean(watch.losses[6:])], rel=1e-5
+    )
 
 
 def test_validation_sees_every_example_once_in_eval_mode(made, fit, validation):
