@@ -109,6 +109,7 @@ def test_mlflow_holds_a_finished_run_for_each_seed_with_links_both_ways(evaluate
             assert run.data.metrics["test_accuracy"] == pytest.approx(value, abs=1e-6)
             assert run.data.tags["git.commit"] == commit
             assert run.data.tags["family"] == row["family"]
+            assert run.data.tags["suite"] == "smoke"
             assert run.data.tags["dvc.stage"].endswith(("@digits", f"@{row['experiment']}"))
             digests = {i.dataset.digest for i in run.inputs.dataset_inputs}
             assert len(digests) == 1
@@ -116,6 +117,10 @@ def test_mlflow_holds_a_finished_run_for_each_seed_with_links_both_ways(evaluate
     gru = next(run for run in runs.values() if run.data.tags["model"] == "gru")
     assert gru.data.params["model.settings.hidden_size"] == "32"
     assert [m.value for m in client.get_metric_history(gru.info.run_id, "epoch")] == [0, 1]
+    reports = client.get_experiment_by_name("report")
+    assert reports is not None
+    latest = client.search_runs([reports.experiment_id])[0]
+    assert {a.path for a in client.list_artifacts(latest.info.run_id)} == {"index.html", "report.md", "report.json"}
     champion = client.get_model_version_by_alias("classification-digits", "champion")
     chosen = next(row for row in report["leaderboard"] if row["champion"])
     assert champion.run_id in chosen["run_ids"]

@@ -13,6 +13,9 @@ from quintet.config import Evaluation
 from quintet.errors import UserError
 from quintet.report import build, leaderboard_text
 from quintet.stages import declared
+from quintet.tracking.journal import FILE_NAME, Journal
+from quintet.tracking.projector import Projector
+from quintet.tracking.provenance import provenance
 from quintet.tracking.registry import register_champion
 from quintet.tracking.store import Store, reason
 
@@ -37,10 +40,34 @@ def report() -> None:
         resamples=measuring.resamples,
         level=measuring.confidence,
     )
+    _track(made)
     try:
-        register_champions(made, Store())
+        store = Store()
+        tag_suite(made, store)
+        register_champions(made, store)
     except Exception as e:  # the report stands without a store
         log.warning("The champions could not be registered in MLflow (%s); `quintet sync` does it later.", reason(e))
+
+
+def _track(made: dict[str, Any]) -> None:
+    """Keep the report in MLflow, as a run of its own."""
+    journal = Journal(TARGET / FILE_NAME)
+    tags = {**provenance(Path.cwd()), "suite": made["suite"]}
+    journal.start(f"report-{made['suite']}", experiment="report", tags=tags)
+    for name in ("index.html", "report.md", "report.json"):
+        journal.artifact(TARGET / name)
+    journal.end("FINISHED")
+    Projector(journal, system_every=None).close()
+    journal.close()
+
+
+def tag_suite(made: dict[str, Any], store: Store) -> None:
+    """Mark the compared runs with the suite; training does not know it, so that changing suites trains nothing anew."""
+    for name, found in made["provenance"].items():
+        for run in found["runs"]:
+            known = store.find(name.partition("/")[0], run["run_key"])
+            if known is not None and known.data.tags.get("suite") != made["suite"]:
+                store.client.set_tag(known.info.run_id, "suite", made["suite"])
 
 
 def register_champions(made: dict[str, Any], store: Store) -> None:
@@ -86,6 +113,8 @@ def sync() -> str:
     summary = send([OUTPUTS], store)
     file = TARGET / "report.json"
     if file.exists():
-        register_champions(json.loads(file.read_text(encoding="utf8")), store)
+        made = json.loads(file.read_text(encoding="utf8"))
+        tag_suite(made, store)
+        register_champions(made, store)
     lines = [f"MLflow at {store}: {summary}"]
     return "\n".join([*lines, *(f"  {journal}: {why}" for journal, why in summary.failed.items())])
