@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -108,3 +110,9 @@ def test_a_gpu_is_asked_for_units_of_its_own_not_for_emulation(bf16, monkeypatch
 def test_channels_lie_last_where_there_are_convolutions(asked):
     assert choose(asked, nn.Conv2d(4, 4, 3), IMAGE, on_gpu=False).memory_format is torch.channels_last
     assert choose(asked, nn.Linear(8, 8), IMAGE, on_gpu=False).memory_format is torch.contiguous_format
+
+
+def test_the_written_rule_has_the_limits_that_hold():
+    written = (Path(__file__).parents[2] / "docs" / "precision.md").read_text(encoding="utf8")
+    assert f"| has convolutions | `bf16-mixed` from {CONVOLUTION_GFLOP:g} GFLOP a step" in written
+    assert f"| any other | `bf16-mixed` from {OTHER_GFLOP:g} GFLOP a step" in written
