@@ -55,6 +55,7 @@ def test_says_what_it_is(entry: Member) -> None:
         ("cnn", "vgg", {"width": 0}, "greater than 0"),
         ("cnn", "vgg", {"batch_norm": 1}, "valid boolean"),
         ("cnn", "vgg", {"dropout": 1.0}, "less than 1"),
+        ("transformer", "vit", {"mlp_ratio": float("inf")}, "finite number"),
         ("cnn", "lenet", {"activation": "gelu"}, "'tanh' or 'relu'"),
         ("rnn", "lstm", {"hidden_size": "128"}, "valid integer"),
         ("rnn", "lstm", {"num_layers": 1.5}, "valid integer"),

@@ -132,3 +132,14 @@ def test_a_loss_that_is_not_finite_ends_with_the_step_and_the_likely_cause(fresh
     assert "at step" in line
     assert "learning rate" in line
     assert "Traceback" not in output
+
+
+def test_a_gpu_that_is_not_there_is_said_in_one_line(fresh: Project) -> None:
+    params = (fresh.root / "params.yaml").read_text(encoding="utf8")
+    fresh.edit(["trainer", "accelerator"], "gpu")
+    try:
+        output = fresh.run(*TRAIN, status=2, CUDA_VISIBLE_DEVICES="")
+    finally:
+        (fresh.root / "params.yaml").write_text(params, encoding="utf8")
+    assert output.strip().startswith("quintet: params.yaml: experiments.digits-gru.trainer.accelerator: is 'gpu'")
+    assert len(output.strip().splitlines()) == 1

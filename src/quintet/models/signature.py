@@ -43,4 +43,6 @@ def settings_of(path: str) -> type[BaseModel]:
         assert arg.annotation is not None, f"{path}: '{arg.arg}' has no type"
         kind = eval(compile(ast.Expression(arg.annotation), spec.origin, "eval"), {"__builtins__": {}}, _NAMES)
         fields[arg.arg] = (kind, ... if default is None else ast.literal_eval(default))
-    return create_model(name, __config__=ConfigDict(extra="forbid", frozen=True, strict=True), **fields)
+    return create_model(
+        name, __config__=ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False), **fields
+    )

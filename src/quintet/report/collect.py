@@ -108,8 +108,9 @@ def collect(
     """Read what the declared experiments and baselines left under `outputs`.
 
     One without an evaluation is listed as missing, and so is one of whose stages ('train@lstm') one is
-    among `failed`: what an earlier run left of it is no result of this one. A folder that is there but lacks a file, or holds
-    one that cannot be read, is a `UserError` that names the file and the stage that writes it.
+    among `failed`: what an earlier run left of it is no result of this one. A folder that is there but
+    lacks a file, or holds one that cannot be read, is a `UserError` that names the file and the stage
+    that writes it.
     """
     evaluated: list[Evaluated] = []
     galleries: dict[str, Gallery] = {}

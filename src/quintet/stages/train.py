@@ -26,6 +26,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from quintet.data.spec import DataSpec, load_spec, load_split
+from quintet.errors import UserError
 from quintet.experiment import Experiment, experiment
 from quintet.models.build import build_classifier
 from quintet.stages import declared
@@ -70,6 +71,9 @@ def train(name: str) -> None:
         shown.get("trainer", {}),
         declared.plain_where,
     )
+    if made.trainer.accelerator == "gpu" and not torch.cuda.is_available():
+        where = declared.plain_where("experiments", name, "trainer", "accelerator")
+        raise UserError(where, "is 'gpu', and torch sees no GPU here", "set it to auto or cpu")
     prepared = Path("data/prepared", made.data)
     spec = load_spec(prepared)
     scratch = SCRATCH / f"{name}-{_key(made, spec, declared.code_digest(stage))[:16]}"
@@ -116,6 +120,7 @@ class _Run:
         trainer = self._trainer(precision, best, ResumePoint(last), journal)
         status: Status = "KILLED"
         try:
+            self._split_evenly(trainer.world_size)
             _fit(trainer, module, resume)
             if journal:
                 self._write_curves_and_rows(module, journal)
@@ -141,6 +146,14 @@ class _Run:
             partial.write_text(json.dumps(run, indent=1), encoding="utf8")
             os.replace(partial, self.folder / "run.json")
             last.unlink(missing_ok=True)
+
+    def _split_evenly(self, processes: int) -> None:
+        """`devices: auto` is a number only now."""
+        size = self.experiment.training.batch_size
+        if size % processes:
+            where = declared.plain_where("experiments", self.experiment.name)
+            what = f"batch_size {size} can not be split evenly over {processes} devices"
+            raise UserError(where, what, f"take a multiple of {processes}, or set trainer.devices")
 
     def _precision(self, network: nn.Module) -> Precision:
         trainer = self.experiment.trainer
