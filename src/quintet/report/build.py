@@ -33,7 +33,8 @@ def build(
 
     `outputs` holds runs/ and baselines/. Declared experiments and baselines without an evaluation are
     listed in the report as missing, as are those with a stage among `failed`; with none at all there
-    is nothing to report, a `UserError`, as is a file that is corrupt or stale. `claims` are shown as given ({name, verdict, effect, low, high}).
+    is nothing to report, a `UserError`, as is a file that is corrupt or stale. `claims` are shown as
+    given ({name, verdict, effect, low, high}).
     `resamples` and `level` are those that evaluation drew its intervals with; the differences between
     rows get theirs likewise.
     """
