@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 
 from tests.pipeline.conftest import Project, stages_run
@@ -116,6 +117,11 @@ def test_mlflow_holds_a_finished_run_for_each_seed_with_links_both_ways(evaluate
             assert row["data_digest"].removeprefix("sha256:").startswith(digests.pop().removeprefix("sha256:"))
     gru = next(run for run in runs.values() if run.data.tags["model"] == "gru")
     assert gru.data.params["model.settings.hidden_size"] == "32"
+    assert gru.data.params["environment.torch"] == torch.__version__
+    assert {a.path for a in client.list_artifacts(gru.info.run_id, "figures")} == {
+        "figures/confusion.png",
+        "figures/curves.png",
+    }
     assert [m.value for m in client.get_metric_history(gru.info.run_id, "epoch")] == [0, 1]
     reports = client.get_experiment_by_name("report")
     assert reports is not None

@@ -20,7 +20,7 @@ from quintet.data.spec import DataSpec, load_spec, load_split
 from quintet.evaluation.latency import latency
 from quintet.models import member
 from quintet.models.build import build_classifier
-from quintet.stages import declared, results
+from quintet.stages import declared, figures, results
 from quintet.stages.environment import environment
 from quintet.tasks import TASKS
 from quintet.tasks.classification import Predictions, predict
@@ -69,6 +69,7 @@ def evaluate(name: str) -> None:
         "environment": environment(),
     }
     results.write_examples(out, found, spec.classes)
+    figures.confusion(results.confusion(found, spec.classes), f"{name}, all seeds", out / "confusion.png")
     results.write_evaluation(out, evaluation)
     values = {metric: estimate["value"] for metric, estimate in evaluation["metrics"].items()}
     metrics = Path("outputs/metrics", f"{name}.json")
@@ -129,6 +130,10 @@ def _track(
     )
     for file in ("evaluation.json", "confusion.json", "examples.parquet"):
         journal.artifact(out / file, "evaluation")
+    title = f"{run['experiment']}, seed {seed}"
+    figures.curves(trained / f"seed-{seed}/curves.csv", title, out / f"seed-{seed}/curves.png")
+    for figure in (out / "confusion.png", out / f"seed-{seed}/curves.png"):
+        journal.artifact(figure, "figures")
     journal.model(
         trained / f"seed-{seed}/weights.safetensors",
         settings=settings,

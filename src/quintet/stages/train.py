@@ -205,6 +205,7 @@ class _Run:
                 "training": settings["training"],
                 "trainer": {**settings["trainer"], "precision": precision.lightning},
                 "parameters": sum(p.numel() for p in network.parameters()),
+                "environment": environment(),
             },
             tags={
                 **provenance(Path.cwd()),
