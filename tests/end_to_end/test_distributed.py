@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.pipeline.conftest import Project
+from tests.end_to_end.conftest import Project
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from tests.pipeline.conftest import Project, stages_run
+from tests.end_to_end.conftest import Project, stages_run
 
 pytestmark = pytest.mark.slow
 
