@@ -115,7 +115,8 @@ def test_mlflow_holds_a_finished_run_for_each_seed_with_links_both_ways(evaluate
             digests = {i.dataset.digest for i in run.inputs.dataset_inputs}
             assert len(digests) == 1
             assert row["data_digest"].removeprefix("sha256:").startswith(digests.pop().removeprefix("sha256:"))
-    gru = next(run for run in runs.values() if run.data.tags["model"] == "gru")
+    reported = next(row for row in report["leaderboard"] if row["experiment"] == "digits-gru")
+    gru = runs[reported["run_ids"][0]]
     assert gru.data.params["model.settings.hidden_size"] == "32"
     assert gru.data.params["environment.torch"] == torch.__version__
     assert {a.path for a in client.list_artifacts(gru.info.run_id, "figures")} == {
