@@ -24,7 +24,7 @@ from quintet.training.precision import Precision, choose
 from quintet.training.settings import Training
 
 # Both sides take turns, so that whatever else the machine does falls on both.
-ROUNDS = 5
+ROUNDS = 3
 SECONDS = 3.0
 
 

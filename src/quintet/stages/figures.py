@@ -16,7 +16,7 @@ def curves(file: Path, title: str, target: Path) -> None:
     with open(file, newline="", encoding="utf8") as f:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(f)]
     steps = [row["step"] for row in rows]
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    figure = Figure(figsize=(9, 3.5))
     loss, accuracy = figure.subplots(1, 2)
     for name in ("train_loss", "validation_loss"):
         loss.plot(steps, [row[name] for row in rows], label=name.replace("_", " "))
@@ -32,7 +32,7 @@ def confusion(counts: Mapping[str, Any], title: str, target: Path) -> None:
     """A confusion matrix (rows true, columns predicted) as PNG, shaded by share of the true class."""
     matrix, classes = np.array(counts["matrix"]), counts["classes"]
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(6, 6), layout="constrained")
+    figure = Figure(figsize=(6, 6))
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     axes.set(title=title, xlabel="predicted", ylabel="true")
