@@ -25,7 +25,7 @@ from quintet.training.settings import Training
 
 # Both sides take turns, so that whatever else the machine does falls on both.
 ROUNDS = 3
-SECONDS = 3.0
+SECONDS = 2.0
 
 
 @dataclass(frozen=True)
