@@ -19,6 +19,7 @@ from torch import nn
 from quintet.data.spec import DataSpec, Split
 from quintet.models.build import build_classifier
 from quintet.tasks.classification import Classification
+from quintet.tasks.supervised import Supervised
 from quintet.training.images import network_input, normalise
 from quintet.training.precision import Precision, choose
 from quintet.training.settings import Training
@@ -145,7 +146,7 @@ def _ours(case: Case, spec: DataSpec, split: Split, precision: Precision) -> flo
     )
     validation = Split(split.ids[:2], split.inputs[:2], split.targets[:2])
     network = case.network().to(memory_format=precision.memory_format)  # type: ignore[call-overload]
-    task = Classification("bench", network, spec, split, validation, training, 0, precision.memory_format)
+    task = Supervised("bench", network, Classification(spec), split, validation, training, 0, precision.memory_format)
     clock = _Clock()
     with TemporaryDirectory() as folder:
         pl.Trainer(

@@ -102,9 +102,11 @@ def experiment(
         expect=own.expect,
     )
     processes = made.trainer.devices * made.trainer.num_nodes if isinstance(made.trainer.devices, int) else 1
-    if made.training.batch_size % processes:
-        what = f"batch_size {made.training.batch_size} can not be split evenly over {processes} processes"
-        raise UserError(where(*here), what, f"take a multiple of {processes}")
+    shares = processes * made.training.accumulate
+    if made.training.batch_size % shares:
+        parts = f" in {made.training.accumulate} parts" if made.training.accumulate > 1 else ""
+        what = f"batch_size {made.training.batch_size} can not be split evenly over {processes} processes{parts}"
+        raise UserError(where(*here), what, f"take a multiple of {shares}")
     return made
 
 

@@ -114,8 +114,9 @@ def write_evaluation(
     score = (said == targets).astype(float)
     nll = -np.log(np.where(score > 0, sure, (1 - sure) / (CLASSES - 1)))
     columns = {
-        "seed": np.repeat(np.arange(seeds), examples), "id": np.tile(ids, seeds), "target": np.tile(targets, seeds),
-        "prediction": said.ravel(), "score": score.ravel(), "confidence": sure.ravel(), "nll": nll.ravel(),
+        "seed": np.repeat(np.arange(seeds), examples), "id": np.tile(ids, seeds),
+        "target": np.tile(targets, seeds).astype(str), "prediction": said.ravel().astype(str), "score": score.ravel(),
+        "weight": np.ones(score.size), "right": score.ravel() == 1, "confidence": sure.ravel(), "nll": nll.ravel(),
     }  # fmt: skip
     pq.write_table(pa.table(columns), folder / "examples.parquet")
     matrix = np.zeros((CLASSES, CLASSES), int)
@@ -132,6 +133,7 @@ def write_evaluation(
         {
             "experiment": made.name, "task": "classification", "data": data, "family": made.family, "model": made.model,
             "title": made.title, "primary": "accuracy", "direction": "max",
+            "files": ["confusion.json"],
             "metrics": {
                 name: {"value": e.value, "low": e.low, "high": e.high, "per_seed": e.per_seed}
                 for name, e in estimates.items()
@@ -180,7 +182,7 @@ def write_experiment(outputs: Path, made: Made, examples: int = 300, seeds: int 
         with (folder / "curves.csv").open("w", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(
-                ["step", "epoch", "seconds", "train_loss", "validation_loss", "validation_accuracy", "learning_rate"]
+                ["step", "epoch", "seconds", "train_loss", "validation_loss", "validation_score", "learning_rate"]
             )
             for epoch in range(1, 31 if seed else 25):
                 grown = 1 - np.exp(-epoch / (3 + 2 / made.skill))
@@ -195,6 +197,7 @@ def write_experiment(outputs: Path, made: Made, examples: int = 300, seeds: int 
             "target": np.ones(200, np.int64),
             "prediction": scores.astype(np.int64),
             "score": scores,
+            "weight": np.ones(200),
         }
         pq.write_table(pa.table(table), folder / "validation.parquet")
         write_json(folder / "run.json", run_record(made, seed, data))

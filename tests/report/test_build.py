@@ -145,7 +145,7 @@ def test_plots_are_tidy_tables_of_every_experiment(whole: Path, report: dict[str
     curves = table("curves.csv")
     assert Counter(row["seed"] for row in curves if row["experiment"] == "digits-gru") == {"0": 24, "1": 30, "2": 30}
     assert set(curves[0]) >= {
-        "experiment", "family", "seed", "step", "epoch", "train_loss", "validation_loss", "validation_accuracy",
+        "experiment", "family", "seed", "step", "epoch", "train_loss", "validation_loss", "validation_score",
     }  # fmt: skip
     board = table("leaderboard.csv")
     assert [row["experiment"] for row in board] == [row["experiment"] for row in report["leaderboard"]]

@@ -17,6 +17,7 @@ def evaluated(name: str, family: str, said: list[str]) -> Evaluated:
     predictions = np.array([[int(c) for c in seed] for seed in said])
     scores = (predictions == 1).astype(float)
     value = float(scores.mean())
+    words = np.array(["zero", "one", "two"])
     return Evaluated(
         file=Path(name),
         baseline=False,
@@ -34,7 +35,15 @@ def evaluated(name: str, family: str, said: list[str]) -> Evaluated:
         runs=(),
         evaluated_at="2026-11-20T09:00:00+00:00",
         environment={},
-        examples=Examples(np.array(list("abcd")), np.ones(4, int), tuple(range(len(said))), predictions, scores),
+        examples=Examples(
+            ids=np.array(list("abcd")),
+            targets=np.full(4, "one"),
+            seeds=tuple(range(len(said))),
+            predictions=words[predictions],
+            scores=scores,
+            weights=np.ones_like(scores),
+            right=scores == 1,
+        ),
         confusion=Confusion(("zero", "one", "two"), ((0, 0, 0), (0, 4, 0), (0, 0, 0))),
         training=Training({}, {}, value),
     )

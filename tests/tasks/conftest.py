@@ -11,8 +11,8 @@ import pytest
 import pytorch_lightning as pl
 
 from quintet.data.spec import DataSpec, Split
-from quintet.models.build import build_classifier
 from quintet.tasks.classification import Classification
+from quintet.tasks.supervised import Supervised
 from quintet.training.settings import Training
 
 SHAPE, CLASSES = (1, 8, 8), ("a", "b", "c")
@@ -61,29 +61,31 @@ LENET = {"family": "cnn", "name": "lenet", "settings": {"activation": "relu", "p
 
 
 @pytest.fixture
-def made(spec: DataSpec, train: Split, validation: Split) -> Callable[..., Classification]:
-    """A task on the small data; `training` as in params.yaml, over settings that suit it."""
+def made(spec: DataSpec, train: Split, validation: Split) -> Callable[..., Supervised]:
+    """Classification of the small data; `training` as in params.yaml, over settings that suit it."""
 
-    def make(model: dict[str, Any] = LENET, seed: int = 0, **training: Any) -> Classification:
+    def make(model: dict[str, Any] = LENET, seed: int = 0, **training: Any) -> Supervised:
         pl.seed_everything(seed, verbose=False)
-        network = build_classifier(model, spec.kind, spec.shape, len(spec.classes))
+        objective = Classification(spec)
+        network = objective.network(model)
         settings = {"budget": {"epochs": 2}, "batch_size": 8, "optimiser": {"lr": 0.003}, **training}
-        return Classification("bars", network, spec, train, validation, Training.model_validate(settings), seed)
+        return Supervised("bars", network, objective, train, validation, Training.model_validate(settings), seed)
 
     return make
 
 
 @pytest.fixture
 def fit(tmp_path: Path) -> Callable[..., pl.Trainer]:
-    """Trains a task as the stage does, with callbacks of the test's own."""
+    """Trains a module as the stage does, with callbacks of the test's own."""
 
-    def run(task: Classification, *callbacks: pl.Callback, ckpt_path: Path | None = None, **trainer: Any) -> pl.Trainer:
+    def run(task: Supervised, *callbacks: pl.Callback, ckpt_path: Path | None = None, **trainer: Any) -> pl.Trainer:
         budget = task.training_settings.budget
         made = pl.Trainer(
             accelerator="cpu",
             max_epochs=budget.epochs or -1,
             max_steps=budget.steps or -1,
             gradient_clip_val=task.training_settings.gradient_clip,
+            accumulate_grad_batches=task.training_settings.accumulate,
             callbacks=list(callbacks),
             logger=False,
             enable_checkpointing=bool(callbacks),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,10 +17,11 @@ from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from torch import nn
 
-from quintet.data.spec import Split
+from quintet.data.spec import DataSpec, Split
 from quintet.errors import UserError
-from quintet.tasks import TASKS, classification
-from quintet.tasks.classification import Predictions, predict
+from quintet.tasks import TASKS, supervised
+from quintet.tasks.classification import Classification
+from quintet.tasks.objective import Predictions
 from quintet.training.batches import step_seed
 from quintet.training.checkpoints import ResumePoint
 from quintet.training.images import augmentation, normalise
@@ -57,16 +59,16 @@ def test_one_batch_is_learnt_by_heart(family, made, fit, train):
     task = made(SMALL[family], budget={"steps": 150}, optimiser={"lr": 0.02, "name": "adamw"})
     task.train_split = Split(train.ids[:8], train.inputs[:8], train.targets[:8])
     fit(task)
-    found = predict(task.network.eval(), task.train_split, task.spec, CPU)
+    found = task.objective.predict(task.network.eval(), task.train_split, CPU)
     assert found.score.mean() == 1
-    assert found.nll.mean() < 0.05
+    assert found.loss < 0.05
 
 
 def test_what_is_learnt_holds_for_examples_it_has_not_seen(made, fit, validation):
     watch = Watch()
     task = made(budget={"epochs": 12})
     fit(task, watch)
-    assert [epoch["validation_accuracy"] for epoch in watch.epochs][-1] >= 0.9
+    assert [epoch["validation_score"] for epoch in watch.epochs][-1] >= 0.9
     assert watch.epochs[-1]["train_loss"] < watch.epochs[0]["train_loss"] < math.log(3) * 1.2
 
 
@@ -97,12 +99,12 @@ def test_validation_sees_every_example_once_in_eval_mode(made, fit, validation):
     task.network.register_forward_hook(spy)
     watch = Watch()
     fit(task, watch)
-    assert torch.equal(torch.cat(seen), normalise(torch.from_numpy(validation.inputs), task.spec.mean, task.spec.std))
+    assert torch.equal(torch.cat(seen), task.objective.inputs.network_input(torch.from_numpy(validation.inputs)))
     assert modes == {False}
     assert task.network.training
-    found = predict(task.network.eval(), validation, task.spec, CPU)
-    assert watch.epochs[0]["validation_accuracy"] == pytest.approx(found.score.mean())
-    assert watch.epochs[0]["validation_loss"] == pytest.approx(found.nll.mean(), rel=1e-5)
+    found = task.objective.predict(task.network.eval(), validation, CPU)
+    assert watch.epochs[0]["validation_score"] == pytest.approx(found.score.mean())
+    assert watch.epochs[0]["validation_loss"] == pytest.approx(found.loss, rel=1e-5)
 
 
 @pytest.mark.parametrize("steps", [1, 6, 8, 13])
@@ -111,7 +113,7 @@ def test_a_budget_of_steps_is_kept_to_the_step_and_ends_with_a_validation(steps,
     trainer = fit(made(budget={"steps": steps}), watch)
     assert trainer.global_step == len(watch.rates) == steps
     assert len(watch.epochs) == math.ceil(steps / 6)
-    assert "validation_accuracy" in watch.epochs[-1]
+    assert "validation_score" in watch.epochs[-1]
 
 
 def test_a_budget_of_epochs_sees_the_data_that_often(made, fit):
@@ -124,7 +126,7 @@ def test_a_budget_of_epochs_sees_the_data_that_often(made, fit):
 def clock(monkeypatch):
     """The task's clock goes on by a hundredth of a second whenever it is looked at."""
     ticks = itertools.count()
-    monkeypatch.setattr(classification, "time", SimpleNamespace(monotonic=lambda: next(ticks) / 100))
+    monkeypatch.setattr(supervised, "time", SimpleNamespace(monotonic=lambda: next(ticks) / 100))
 
 
 def test_a_budget_of_seconds_ends_in_time_with_a_validation_and_a_falling_rate(made, fit, clock):
@@ -132,7 +134,7 @@ def test_a_budget_of_seconds_ends_in_time_with_a_validation_and_a_falling_rate(m
     task = made(budget={"seconds": 2.0}, schedule={"name": "cosine", "warmup": 0.25})
     fit(task, watch)
     assert 2.0 <= task.seconds < 2.1
-    assert "validation_accuracy" in watch.epochs[-1]
+    assert "validation_score" in watch.epochs[-1]
     assert len(watch.rates) > 50
     peak = int(np.argmax(watch.rates))
     assert peak / len(watch.rates) == pytest.approx(0.25, abs=0.05)
@@ -150,9 +152,19 @@ def test_the_rate_follows_the_schedule_over_steps_and_is_never_zero(made, fit):
     assert watch.rates == pytest.approx(half + fall)
 
 
+def test_a_batch_in_parts_gives_the_same_steps(made, fit):
+    weights = []
+    for parts in (1, 2):
+        task = made(budget={"epochs": 2}, accumulate=parts)
+        trainer = fit(task)
+        assert trainer.global_step == 12
+        weights.append(torch.nn.utils.parameters_to_vector(task.network.parameters()).detach())
+    assert torch.allclose(weights[0], weights[1], atol=1e-5)
+
+
 def test_early_stopping_ends_before_the_budget(made, fit):
     task = made(budget={"epochs": 40}, optimiser={"lr": 1e-12})
-    stopper = EarlyStopping("validation_accuracy", mode="max", patience=2, check_on_train_epoch_end=True)
+    stopper = EarlyStopping("validation_score", mode="max", patience=2, check_on_train_epoch_end=True)
     assert fit(task, stopper).current_epoch == 3
 
 
@@ -189,7 +201,8 @@ def test_training_is_cross_entropy_on_augmented_normalised_batches(made, fit):
 
     order = np.random.default_rng((3, 0)).permutation(48)[:8]
     torch.manual_seed(step_seed(3, 0))
-    images = normalise(torch.from_numpy(task.train_split.inputs[order]), task.spec.mean, task.spec.std)
+    spec = task.objective.spec
+    images = normalise(torch.from_numpy(task.train_split.inputs[order]), spec.mean, spec.std)
     changed = augmentation(by_hand.training_settings.augment)(images)
     targets = torch.from_numpy(task.train_split.targets[order])
     loss = F.cross_entropy(by_hand.network.train()(changed), targets, label_smoothing=0.2)
@@ -236,7 +249,7 @@ def test_an_overflow_with_sound_weights_is_laid_on_the_precision(made, fit):
 
 
 def test_losses_fetched_in_bundles_still_name_their_step(made, fit, monkeypatch):
-    monkeypatch.setattr("quintet.tasks.classification._FETCH_EVERY", {})
+    monkeypatch.setattr("quintet.tasks.supervised._FETCH_EVERY", {})
     task = made()
     task.network = Overflows(task.network, step=4)
     with pytest.raises(UserError, match=r"at step 4 \(epoch 1\)"):
@@ -283,66 +296,85 @@ def test_seconds_before_an_interruption_count(made, fit, tmp_path, clock):
 
 
 @pytest.fixture
-def found() -> tuple[Predictions, np.ndarray]:
+def four(spec: DataSpec) -> Classification:
+    """Classification into four classes."""
+    return Classification(replace(spec, classes=("a", "b", "c", "d")))
+
+
+@pytest.fixture
+def found(four: Classification) -> tuple[Predictions, np.ndarray]:
     """Predictions for 300 examples of 4 classes, and their probabilities."""
     rng = np.random.default_rng(0)
     logits = torch.from_numpy(rng.normal(0, 2, (300, 4)))
     targets = np.where(rng.random(300) < 0.5, logits.argmax(1).numpy(), rng.integers(0, 4, 300))
     split = Split(ids=np.array([f"é{i}" for i in range(300)]), inputs=np.zeros((300, 1)), targets=targets)
-    return Predictions.of(logits.log_softmax(1), split), logits.softmax(1).numpy()
+    return four.predictions(logits.log_softmax(1), split), logits.softmax(1).numpy()
 
 
 def test_predictions_say_what_the_probabilities_say(found):
     predictions, probabilities = found
-    assert np.array_equal(predictions.prediction, probabilities.argmax(1))
-    assert np.array_equal(predictions.score, predictions.prediction == predictions.target)
-    assert np.allclose(predictions.confidence, probabilities.max(1))
-    assert np.allclose(predictions.nll, -np.log(probabilities[np.arange(300), predictions.target]))
+    target = predictions.more["actual"]
+    assert np.array_equal(predictions.more["predicted"], probabilities.argmax(1))
+    assert np.array_equal(predictions.prediction, np.array(list("abcd"))[probabilities.argmax(1)])
+    assert np.array_equal(predictions.target, np.array(list("abcd"))[target])
+    assert np.array_equal(predictions.right, predictions.prediction == predictions.target)
+    assert np.array_equal(predictions.score, predictions.right)
+    assert set(predictions.weight) == {1}
+    assert np.allclose(predictions.more["confidence"], probabilities.max(1))
+    assert np.allclose(predictions.more["nll"], -np.log(probabilities[np.arange(300), target]))
+    assert predictions.loss == pytest.approx(predictions.more["nll"].mean())
 
 
-def test_metrics_are_those_of_scikit_learn(found):
+def test_metrics_are_those_of_scikit_learn(found, four):
     predictions, probabilities = found
-    metrics = predictions.metrics(4)
-    target, prediction = predictions.target, predictions.prediction
+    metrics = four.metrics(predictions)
+    target, prediction = predictions.more["actual"], predictions.more["predicted"]
+    confidence = predictions.more["confidence"]
     assert tuple(metrics) == TASKS["classification"].metrics
     assert metrics["accuracy"] == pytest.approx(accuracy_score(target, prediction))
     assert metrics["macro_f1"] == pytest.approx(f1_score(target, prediction, average="macro"))
     assert metrics["nll"] == pytest.approx(log_loss(target, probabilities))
     edges = np.linspace(0, 1, 16)
-    bins = np.clip(np.digitize(predictions.confidence, edges, right=True) - 1, 0, 14)
+    bins = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, 14)
     gaps = [
-        abs(predictions.score[bins == b].mean() - predictions.confidence[bins == b].mean()) * (bins == b).mean()
-        for b in set(bins)
+        abs(predictions.score[bins == b].mean() - confidence[bins == b].mean()) * (bins == b).mean() for b in set(bins)
     ]
     assert metrics["calibration_error"] == pytest.approx(sum(gaps), abs=1e-5)
+    # What is resampled for intervals is the same on the whole.
+    everyone = np.ones((1, 300))
+    measured = {name: float(measure(everyone)[0]) for name, measure in four.measures(predictions).items()}
+    assert measured == pytest.approx(metrics, abs=1e-5)
 
 
-def test_a_class_that_was_neither_there_nor_predicted_does_not_count_in_macro_f1():
+def test_a_class_that_was_neither_there_nor_predicted_does_not_count_in_macro_f1(spec):
     log_probabilities = torch.tensor([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1]]).log()
     split = Split(ids=np.array(["x", "y"]), inputs=np.zeros((2, 1)), targets=np.array([0, 1]))
-    assert Predictions.of(log_probabilities, split).metrics(3)["macro_f1"] == 1
+    three = Classification(spec)
+    assert three.metrics(three.predictions(log_probabilities, split))["macro_f1"] == 1
 
 
 def test_the_table_has_a_row_for_each_example_in_the_contracts_types(found):
     table = found[0].table(seed=3)
-    types = {"seed": "int64", "id": "string", "target": "int64", "prediction": "int64"}
+    types = {"seed": "int64", "id": "string", "target": "string", "prediction": "string", "right": "bool"}
+    types |= {"actual": "int64", "predicted": "int64"}
     assert {field.name: str(field.type) for field in table.schema} == {
         **types,
-        **dict.fromkeys(("score", "confidence", "nll"), "double"),
+        **dict.fromkeys(("score", "weight", "confidence", "nll"), "double"),
     }
     rows = table.to_pylist()
     assert len(rows) == 300
-    assert (rows[7]["id"], rows[7]["seed"], rows[7]["target"]) == ("é7", 3, int(found[0].target[7]))
+    assert (rows[7]["id"], rows[7]["seed"], rows[7]["target"]) == ("é7", 3, found[0].target[7])
 
 
-def test_prediction_runs_over_all_batches_and_keeps_their_order(made, spec, monkeypatch, validation):
-    network = made().network.eval()
+def test_prediction_runs_over_all_batches_and_keeps_their_order(made, monkeypatch, validation):
+    task = made()
+    network = task.network.eval()
     nn.init.normal_(network.head.weight)
-    whole = predict(network, validation, spec, CPU)
-    monkeypatch.setattr("quintet.tasks.classification._PREDICTION_BATCH", 4)
-    parts = predict(network, validation, spec, CPU)
+    whole = task.objective.predict(network, validation, CPU)
+    monkeypatch.setattr("quintet.training.inputs._PREDICTION_BATCH", 4)
+    parts = task.objective.predict(network, validation, CPU)
     assert len(parts.ids) == 21
     assert np.array_equal(parts.ids, validation.ids)
     assert np.array_equal(parts.prediction, whole.prediction)
-    assert np.allclose(parts.nll, whole.nll, atol=1e-5)
-    assert len(set(whole.nll)) > 10
+    assert np.allclose(parts.more["nll"], whole.more["nll"], atol=1e-5)
+    assert len(set(whole.more["nll"])) > 10

@@ -14,6 +14,7 @@ from torch import nn
 
 from quintet.data.spec import DataSpec, Split
 from quintet.tasks.classification import Classification
+from quintet.tasks.supervised import Supervised
 from quintet.training.checkpoints import BestWeights, ResumePoint
 from quintet.training.settings import Training
 
@@ -61,18 +62,21 @@ class Rows(Logger):
 
 
 def trained(
-    folder: Path, budget: dict[str, int], cut_at: int = 0, resume: Path | None = None
+    folder: Path, budget: dict[str, int], cut_at: int = 0, resume: Path | None = None, accumulate: int = 1
 ) -> tuple[list[torch.Tensor], dict[int, dict[str, float]], dict[str, float]]:
     """Weights, curves and what the best weights are, of a network with dropout on augmented data."""
     pl.seed_everything(0, verbose=False)
     network = nn.Sequential(nn.Flatten(), nn.Linear(16, 32), nn.BatchNorm1d(32), nn.Dropout(0.3), nn.Linear(32, 3))
     settings = {"budget": budget, "batch_size": 8, "optimiser": {"lr": 0.01}, "augment": {"flip": True, "crop": 1}}
-    task = Classification("x", network, SPEC, made_up(50), made_up(20), Training.model_validate(settings), seed=0)
-    best, rows = BestWeights(folder / "best.safetensors", "accuracy", higher_is_better=True), Rows()
+    settings["accumulate"] = accumulate
+    objective, training = Classification(SPEC), Training.model_validate(settings)
+    task = Supervised("x", network, objective, made_up(50), made_up(20), training, seed=0)
+    best, rows = BestWeights(folder / "best.safetensors", higher_is_better=True), Rows()
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=budget.get("epochs", -1),
         max_steps=budget.get("steps", -1),
+        accumulate_grad_batches=accumulate,
         callbacks=[best, CutAfterSaving(folder / "last.ckpt", cut_at)],
         logger=rows,
         enable_progress_bar=False,
@@ -86,19 +90,19 @@ def trained(
     return [p.detach().clone() for p in network.state_dict().values()], rows.rows, best.best
 
 
-@pytest.mark.parametrize("budget", BUDGETS.values(), ids=BUDGETS)
+@pytest.mark.parametrize(("budget", "accumulate"), [(b, 1) for b in BUDGETS.values()] + [({"epochs": 3}, 2)])
 def test_a_training_cut_off_after_any_save_goes_on_to_the_same_weights_curves_and_best(
-    tmp_path: Path, budget: dict[str, int]
+    tmp_path: Path, budget: dict[str, int], accumulate: int
 ) -> None:
-    weights, curves, best = trained(tmp_path, budget)
+    weights, curves, best = trained(tmp_path, budget, accumulate=accumulate)
     cuts = 0
     for at in range(1, 100):
         (tmp_path / "last.ckpt").unlink(missing_ok=True)
-        none, before, _ = trained(tmp_path, budget, cut_at=at)
+        none, before, _ = trained(tmp_path, budget, cut_at=at, accumulate=accumulate)
         if none:
             break
         cuts += 1
-        resumed, after, resumed_best = trained(tmp_path, budget, resume=tmp_path / "last.ckpt")
+        resumed, after, resumed_best = trained(tmp_path, budget, 0, tmp_path / "last.ckpt", accumulate)
         assert all(torch.equal(a, b) for a, b in zip(weights, resumed, strict=True)), f"other weights after save {at}"
         # What was logged before the cut and comes again is the same; the journal keeps one of the two.
         assert all(after[step] == before[step] for step in after.keys() & before.keys())

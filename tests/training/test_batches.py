@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,27 +19,34 @@ def split_of(count: int) -> Split:
     return Split(ids=np.arange(count).astype(str), inputs=inputs, targets=np.arange(count))
 
 
+def batches_of(split: Split, batch_size: int, seed: int, **options: Any) -> Batches:
+    def collate(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.from_numpy(split.inputs[rows]), torch.from_numpy(split.targets[rows])
+
+    return Batches(len(split), collate, batch_size, seed, **options)
+
+
 def epoch(batches: Batches) -> list[list[int]]:
     return [targets.tolist() for _, targets in batches]
 
 
 @pytest.mark.parametrize(("count", "size"), [(24, 6), (24, 12), (24, 1), (25, 6), (23, 11)])
 def test_an_epoch_has_each_example_once_in_whole_batches(count, size):
-    seen = epoch(Batches(split_of(count), size, seed=0))
-    assert len(seen) == len(Batches(split_of(count), size, seed=0)) == count // size
+    seen = epoch(batches_of(split_of(count), size, seed=0))
+    assert len(seen) == len(batches_of(split_of(count), size, seed=0)) == count // size
     assert {len(batch) for batch in seen} == {size}
     assert len(set(chain(*seen))) == size * (count // size)
 
 
 def test_those_left_over_are_others_in_every_epoch():
-    batches = Batches(split_of(25), 6, seed=0)
+    batches = batches_of(split_of(25), 6, seed=0)
     left_over = [set(range(25)) - set(chain(*epoch(batches))) for _ in range(12)]
     assert {len(left) for left in left_over} == {1}
     assert len(set.union(*left_over)) > 4
 
 
 def test_inputs_and_targets_stay_together():
-    for inputs, targets in Batches(split_of(24), 5, seed=0):
+    for inputs, targets in batches_of(split_of(24), 5, seed=0):
         assert inputs.dtype == torch.uint8
         assert targets.dtype == torch.int64
         assert inputs.shape == (5, 1, 2, 2)
@@ -46,7 +54,7 @@ def test_inputs_and_targets_stay_together():
 
 
 def test_the_order_is_that_of_seed_and_epoch_and_of_nothing_else():
-    one, two = Batches(split_of(40), 8, seed=3), Batches(split_of(40), 8, seed=3)
+    one, two = batches_of(split_of(40), 8, seed=3), batches_of(split_of(40), 8, seed=3)
     first = epoch(one)
     torch.manual_seed(1)
     np.random.seed(1)
@@ -54,16 +62,16 @@ def test_the_order_is_that_of_seed_and_epoch_and_of_nothing_else():
     second = epoch(one)
     assert second != first
     assert second == epoch(two)
-    assert first != epoch(Batches(split_of(40), 8, seed=4))
+    assert first != epoch(batches_of(split_of(40), 8, seed=4))
     assert list(chain(*first)) != sorted(chain(*first))
 
 
 @pytest.mark.parametrize("done", [1, 4, 5, 7, 10, 12])
 def test_a_stored_state_goes_on_with_the_same_batches(done):
-    whole = Batches(split_of(40), 8, seed=3)
+    whole = batches_of(split_of(40), 8, seed=3)
     expected = [batch for _ in range(4) for batch in epoch(whole)]
 
-    interrupted = Batches(split_of(40), 8, seed=3)
+    interrupted = batches_of(split_of(40), 8, seed=3)
     seen: list[list[int]] = []
     while len(seen) < done:
         for _, targets in interrupted:
@@ -71,7 +79,7 @@ def test_a_stored_state_goes_on_with_the_same_batches(done):
             if len(seen) == done:
                 break
     state = interrupted.state_dict()
-    resumed = Batches(split_of(40), 8, seed=3)
+    resumed = batches_of(split_of(40), 8, seed=3)
     resumed.load_state_dict(state)
     while len(seen) < len(expected):
         seen += epoch(resumed)
@@ -80,8 +88,8 @@ def test_a_stored_state_goes_on_with_the_same_batches(done):
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
 def test_processes_divide_the_same_batch_among_them(processes):
-    whole = Batches(split_of(50), 8, seed=1)
-    ranks = [Batches(split_of(50), 8, 1, rank, processes) for rank in range(processes)]
+    whole = batches_of(split_of(50), 8, seed=1)
+    ranks = [batches_of(split_of(50), 8, 1, rank=rank, world_size=processes) for rank in range(processes)]
     assert {len(rank) for rank in ranks} == {len(whole)}
     for _ in range(2):
         for batch, *shares in zip(epoch(whole), *map(epoch, ranks), strict=True):
@@ -91,13 +99,13 @@ def test_processes_divide_the_same_batch_among_them(processes):
 
 @pytest.mark.parametrize("size", [6, 10, 64])
 def test_an_epoch_has_two_batches_at_least_so_that_it_can_be_saved_between_them(size):
-    seen = epoch(Batches(split_of(10), size, seed=0))
+    seen = epoch(batches_of(split_of(10), size, seed=0))
     assert [len(batch) for batch in seen] == [5, 5]
     assert sorted(chain(*seen)) == list(range(10))
 
 
 def test_processes_share_a_small_split_evenly():
-    ranks = [epoch(Batches(split_of(11), 64, 0, rank, 4)) for rank in range(4)]
+    ranks = [epoch(batches_of(split_of(11), 64, 0, rank=rank, world_size=4)) for rank in range(4)]
     assert [[len(batch) for batch in rank] for rank in ranks] == [[1, 1]] * 4
     assert len(set(chain(*chain(*ranks)))) == 8
 
@@ -107,10 +115,28 @@ def test_memory_mapped_splits_give_the_same_batches(tmp_path):
     for part in ("inputs", "targets"):
         np.save(tmp_path / f"{part}.npy", getattr(split, part))
     mapped = Split(split.ids, *(np.load(tmp_path / f"{part}.npy", mmap_mode="r") for part in ("inputs", "targets")))
-    for ours, theirs in zip(Batches(mapped, 5, seed=0), Batches(split, 5, seed=0), strict=True):
+    for ours, theirs in zip(batches_of(mapped, 5, seed=0), batches_of(split, 5, seed=0), strict=True):
         assert torch.equal(ours[0], theirs[0])
         assert torch.equal(ours[1], theirs[1])
         ours[0].add_(1)  # a copy of one's own, not the file
+
+
+def test_parts_of_a_batch_are_the_batch():
+    whole, parts = epoch(batches_of(split_of(50), 8, 1)), epoch(batches_of(split_of(50), 8, 1, parts=4))
+    assert len(parts) == 4 * len(whole)
+    assert [[*chain(*parts[i : i + 4])] for i in range(0, len(parts), 4)] == whole
+
+
+def test_batches_by_length_hold_like_lengths_in_random_order_and_every_example_once():
+    lengths = np.random.default_rng(0).permutation(np.arange(200)) // 2
+    batches = batches_of(split_of(200), 10, 1, lengths=lengths)
+    first, second = epoch(batches), epoch(batches)
+    assert sorted(chain(*first)) == list(range(200))
+    assert first != second
+    spread = np.mean([np.ptp(lengths[batch]) for batch in first])
+    assert spread < 15  # of 100; without sorting it is about 80
+    middles = [float(np.median(lengths[batch])) for batch in first]
+    assert middles != sorted(middles)
 
 
 def test_step_seeds_differ_in_seed_step_and_rank_and_fill_their_63_bits():

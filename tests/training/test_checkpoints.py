@@ -23,7 +23,7 @@ def network(value: float = 0.0) -> nn.Module:
 
 def kept(file: Path, epochs: list[tuple[float, float]], higher: bool = True, **trainer: Any) -> BestWeights:
     """What is kept of epochs with these metrics and losses; the network's weights are the epoch's number, from 1."""
-    best = BestWeights(file, "score", higher)
+    best = BestWeights(file, higher)
     for epoch, (metric, loss) in enumerate(epochs):
         metrics = {"validation_score": torch.tensor(metric), "validation_loss": torch.tensor(loss)}
         state = {"global_step": 10 * (epoch + 1), "current_epoch": epoch, "is_global_zero": True, **trainer}
@@ -65,7 +65,7 @@ def test_the_best_epoch_is_kept(tmp_path, epochs, higher, expected):
 
 def test_what_was_best_before_an_interruption_stays_best(tmp_path):
     before = kept(tmp_path / "a.safetensors", [(0.9, 0.5)])
-    after = BestWeights(tmp_path / "a.safetensors", "score", True)
+    after = BestWeights(tmp_path / "a.safetensors", True)
     after.load_state_dict(before.state_dict())
     assert after.best == before.best != {}
 

@@ -20,7 +20,7 @@ class Training:
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
         self.trainer = SimpleNamespace(is_global_zero=first, current_epoch=0, callback_metrics={})
-        self.shows = Progress("lenet, seed 0")
+        self.shows = Progress("lenet, seed 0", "accuracy")
 
     def batch(self, after: float, progress: float) -> None:
         self.now += after
@@ -54,11 +54,11 @@ def test_on_a_terminal_one_line_renews_itself_and_is_cleared_at_the_end(monkeypa
 def test_the_time_left_is_that_of_the_pace_so_far(monkeypatch, capsys):
     training = Training(monkeypatch, terminal=False)
     training.batch(after=20, progress=0.1)
-    training.trainer.callback_metrics["validation_accuracy"] = torch.tensor(0.5)
+    training.trainer.callback_metrics["validation_score"] = torch.tensor(0.5)
     training.trainer.current_epoch = 3
     training.batch(after=100, progress=0.3)
     assert (
-        capsys.readouterr().err.splitlines()[-1] == "lenet, seed 0:  30%, epoch 4, validation accuracy 50.0%, 5:50 left"
+        capsys.readouterr().err.splitlines()[-1] == "lenet, seed 0:  30%, epoch 4, validation accuracy 0.5, 5:50 left"
     )
 
 

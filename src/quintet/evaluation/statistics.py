@@ -105,6 +105,64 @@ def metric_estimate(
     return _estimate(values, np.clip(shifted, *bounds))
 
 
+@dataclass(frozen=True)
+class Mean:
+    """The mean of per-example values [example]."""
+
+    values: Floats
+
+    def __call__(self, weights: Floats) -> Floats:
+        """One figure for each row of `weights` [resample example], which say how often each example counts."""
+        return np.asarray(weights @ self.values / weights.sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A sum of per-example values over another, such as an F1 from counts; zero where both sums are."""
+
+    numerators: Floats
+    denominators: Floats
+
+    def __call__(self, weights: Floats) -> Floats:
+        """One figure for each row of `weights` [resample example]."""
+        below = weights @ self.denominators
+        return np.divide(weights @ self.numerators, below, out=np.zeros_like(below), where=below > 0)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Any other figure, from weights [resample example]; `bounds` are the values it can take."""
+
+    function: Callable[[Floats], Floats]
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+
+    def __call__(self, weights: Floats) -> Floats:
+        """One figure for each row of `weights` [resample example]."""
+        return self.function(weights)
+
+
+Measure = Mean | Ratio | Figure
+
+
+def estimate(
+    by_seed: Sequence[Measure], examples: int, *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
+) -> Estimate:
+    """A measure averaged over seeds, with its interval: `mean_estimate` or `metric_estimate`, as it takes."""
+    means = [m.values for m in by_seed if isinstance(m, Mean)]
+    if len(means) == len(by_seed):
+        return mean_estimate(np.stack(means), resamples=resamples, level=level, seed=seed)
+    bounds = next((m.bounds for m in by_seed if isinstance(m, Figure)), (-math.inf, math.inf))
+    return metric_estimate(
+        lambda row, weights: by_seed[row](weights),
+        len(by_seed),
+        examples,
+        bounds=bounds,
+        resamples=resamples,
+        level=level,
+        seed=seed,
+    )
+
+
 def macro_f1_estimate(
     targets: ArrayLike,
     predictions: ArrayLike,
@@ -173,6 +231,7 @@ def compare(
     a: ArrayLike,
     b: ArrayLike,
     *,
+    weights: tuple[ArrayLike, ArrayLike] | None = None,
     resamples: int = RESAMPLES,
     permutations: int = 10_000,
     level: float = LEVEL,
@@ -181,10 +240,15 @@ def compare(
     """Paired comparison of scores [seed example] on the same examples in the same order.
 
     Each side may have its own number of seeds. The test is `sign_flip_p`; the interval draws
-    examples with replacement and takes quantiles of the mean difference.
+    examples with replacement and takes quantiles of the mean difference. With `weights`, tables like
+    the scores, the figures compared are ratios: scores summed over weights summed (see `_compare_ratios`).
     """
     left, right = _table(a), _table(b)
     assert left.shape[1] == right.shape[1], "a paired comparison needs the same examples"
+    if weights is not None:
+        below = _table(weights[0]), _table(weights[1])
+        if not all(bool((table == 1).all()) for table in below):
+            return _compare_ratios(left, right, below, resamples, permutations, level, seed)
     differences = left.mean(axis=0) - right.mean(axis=0)
     # Scores are right or wrong in most tasks: their means over seeds are then whole multiples of
     # 1/lcm, and saying so takes the rounding out of the sums.
@@ -201,6 +265,61 @@ def compare(
         d = effect.value / spread if spread > 1e-12 * abs(effect.value) else None
     p = sign_flip_p(differences, step=step if on_lattice else None, permutations=permutations, seed=seed)
     return Comparison(effect.value, effect.low, effect.high, d, p)
+
+
+def _compare_ratios(
+    left: Floats,
+    right: Floats,
+    below: tuple[Floats, Floats],
+    resamples: int,
+    permutations: int,
+    level: float,
+    seed: int,
+) -> Comparison:
+    """Paired comparison of ratios of sums, such as F1s: all tables are [seed example].
+
+    The difference is that of the seeds' mean ratios; its interval draws examples. The test exchanges the
+    two models' counts, summed over seeds, example by example at random (approximate randomisation; Yeh 2000,
+    "More accurate tests for the statistical significance of result differences", sec. 3.3). There is no
+    spread of single differences, so `d` is None.
+    """
+    examples = left.shape[1]
+    sides = [
+        [Ratio(above, under) for above, under in zip(table, floor, strict=True)]
+        for table, floor in zip((left, right), below, strict=True)
+    ]
+
+    def difference(weights: Floats) -> Floats:
+        ours, theirs = (np.mean([ratio(weights) for ratio in side], axis=0) for side in sides)
+        return np.asarray(ours - theirs)
+
+    effect = metric_estimate(
+        lambda _, weights: difference(weights), 1, examples, resamples=resamples, level=level, seed=seed
+    )
+    above = np.stack([left.mean(axis=0), right.mean(axis=0)])
+    under = np.stack([below[0].mean(axis=0), below[1].mean(axis=0)])
+    total_above, total_under = above.sum(axis=0), under.sum(axis=0)
+
+    def gap(ours: Floats, ours_under: Floats) -> Floats:
+        """|ratio - ratio of the rest|, for sums over the examples that count as the first model's."""
+        theirs, theirs_under = total_above.sum() - ours, total_under.sum() - ours_under
+        first = np.divide(ours, ours_under, out=np.zeros_like(ours), where=ours_under > 0)
+        second = np.divide(theirs, theirs_under, out=np.zeros_like(ours), where=theirs_under > 0)
+        return np.asarray(np.abs(first - second))
+
+    observed = float(gap(above[:1].sum(axis=1), under[:1].sum(axis=1))[0])
+    differ = np.flatnonzero((above[0] != above[1]) | (under[0] != under[1]))
+    if not len(differ):
+        return Comparison(effect.value, effect.low, effect.high, 0.0, 1.0)
+    rng = np.random.default_rng(seed)
+    fixed, fixed_under = (np.delete(table[0], differ).sum() for table in (above, under))
+    reached = 0
+    for count in _blocks(permutations, len(differ)):
+        kept = rng.integers(0, 2, (count, len(differ)), dtype=np.int8).astype(np.float64)
+        ours = fixed + kept @ above[0, differ] + (1 - kept) @ above[1, differ]
+        ours_under = fixed_under + kept @ under[0, differ] + (1 - kept) @ under[1, differ]
+        reached += int(np.count_nonzero(gap(ours, ours_under) >= observed - 1e-12))
+    return Comparison(effect.value, effect.low, effect.high, None, (reached + 1) / (permutations + 1))
 
 
 def sign_flip_p(differences: Floats, *, step: float | None = None, permutations: int = 10_000, seed: int = 0) -> float:

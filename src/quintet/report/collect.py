@@ -15,18 +15,23 @@ from numpy.typing import NDArray
 from quintet.errors import UserError
 from quintet.evaluation.statistics import Estimate
 
-CURVE_COLUMNS = ("step", "epoch", "seconds", "train_loss", "validation_loss", "validation_accuracy", "learning_rate")
+CURVE_COLUMNS = ("step", "epoch", "seconds", "train_loss", "validation_loss", "validation_score", "learning_rate")
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What each seed's model made of each test example: ids and targets [example], the rest [seed example]."""
+    """What each seed's model made of each test example: ids and targets [example], the rest [seed example].
+
+    Targets and predictions are in words. The primary metric is the sum of scores over the sum of weights.
+    """
 
     ids: NDArray[np.str_]
-    targets: NDArray[np.int64]
+    targets: NDArray[np.str_]
     seeds: tuple[int, ...]
-    predictions: NDArray[np.int64]
+    predictions: NDArray[np.str_]
     scores: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    right: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An experiment, or a baseline (then `training` is None), on the test split.
+    """An experiment, or a baseline (then `training` is None), on the test split; `confusion` where the task has one.
 
     `cost` is as in evaluation.json, null where it was not measured; `runs` is run.json of each seed.
     """
@@ -70,7 +75,7 @@ class Evaluated:
     evaluated_at: str
     environment: dict[str, Any]
     examples: Examples
-    confusion: Confusion
+    confusion: Confusion | None
     training: Training | None
 
     @property
@@ -176,6 +181,8 @@ def _columns(file: Path, names: Sequence[str], stage: str) -> dict[str, NDArray[
     columns = {n: table[n].to_numpy() for n in names}
     if "score" in columns and not np.isfinite(columns["score"].astype(float)).all():
         raise _broken(file, "holds a score that is no number", stage)
+    if "weight" in columns and not (np.isfinite(columns["weight"].astype(float)).all() and columns["weight"].sum() > 0):
+        raise _broken(file, "holds weights that are no numbers, or are all zero", stage)
     return columns
 
 
@@ -208,7 +215,7 @@ def _evaluated(folder: Path, stage: str, training: Training | None) -> Evaluated
             evaluated_at=content["evaluated_at"],
             environment=dict(content.get("environment") or {}),
             examples=_examples(folder / "examples.parquet", stage),
-            confusion=_confusion(folder / "confusion.json", stage),
+            confusion=_confusion(folder / "confusion.json", stage) if "confusion.json" in content["files"] else None,
             training=training,
         )
     except KeyError as e:
@@ -218,7 +225,7 @@ def _evaluated(folder: Path, stage: str, training: Training | None) -> Evaluated
 
 
 def _examples(file: Path, stage: str) -> Examples:
-    columns = _columns(file, ("seed", "id", "target", "prediction", "score"), stage)
+    columns = _columns(file, ("seed", "id", "target", "prediction", "score", "weight", "right"), stage)
     seeds = sorted({int(s) for s in columns["seed"]})
     parts = []
     for seed in seeds:
@@ -233,10 +240,12 @@ def _examples(file: Path, stage: str) -> Examples:
             raise _broken(file, f"seeds {seeds[0]} and {seed} hold different examples", stage)
     return Examples(
         ids=ids,
-        targets=parts[0]["target"].astype(np.int64),
+        targets=parts[0]["target"].astype(str),
         seeds=tuple(seeds),
-        predictions=np.stack([p["prediction"] for p in parts]).astype(np.int64),
+        predictions=np.stack([p["prediction"].astype(str) for p in parts]),
         scores=np.stack([p["score"] for p in parts]).astype(np.float64),
+        weights=np.stack([p["weight"] for p in parts]).astype(np.float64),
+        right=np.stack([p["right"] for p in parts]).astype(bool),
     )
 
 
@@ -260,8 +269,8 @@ def _training(folder: Path, stage: str) -> Training:
     curves, scores = {}, []
     for seed in seeds:
         curves[seed] = _curve(folder / f"seed-{seed}" / "curves.csv", stage)
-        validation = _columns(folder / f"seed-{seed}" / "validation.parquet", ("score",), stage)
-        scores.append(float(validation["score"].mean()))
+        validation = _columns(folder / f"seed-{seed}" / "validation.parquet", ("score", "weight"), stage)
+        scores.append(float(validation["score"].sum() / validation["weight"].sum()))
     return Training(settings, curves, sum(scores) / len(scores))
 
 

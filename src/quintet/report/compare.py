@@ -126,7 +126,8 @@ def _board(group: list[Evaluated], resamples: int, level: float) -> Board:
     baseline = next((e for e in ranked if e.baseline), None)
 
     def paired(a: Evaluated, b: Evaluated) -> Comparison:
-        return compare(a.examples.scores, b.examples.scores, resamples=resamples, level=level)
+        weights = (a.examples.weights, b.examples.weights)
+        return compare(a.examples.scores, b.examples.scores, weights=weights, resamples=resamples, level=level)
 
     rivals = ranked[1:]
     to_best = {e.experiment: paired(e, best) for e in rivals}

@@ -47,14 +47,12 @@ def groups(board: Board, gallery: Gallery | None) -> tuple[Group, ...]:
     families = list(board.families)
     if len(families) < 2:
         return ()
-    reference = board.best.evaluated
-    classes = reference.confusion.classes
-    targets, ids = reference.examples.targets, reference.examples.ids
-    said = {
-        family: np.concatenate([r.evaluated.examples.predictions for r in board.neural if r.evaluated.family == family])
-        for family in families
-    }
-    share = np.stack([(said[family] == targets).mean(axis=0) for family in families])
+    reference = board.best.evaluated.examples
+    targets, ids = reference.targets, reference.ids
+    of_family = {f: [r.evaluated.examples for r in board.neural if r.evaluated.family == f] for f in families}
+    said = {f: np.concatenate([e.predictions for e in examples]) for f, examples in of_family.items()}
+    hits = {f: np.concatenate([e.right for e in examples]) for f, examples in of_family.items()}
+    share = np.stack([hits[family].mean(axis=0) for family in families])
     right = share > 0.5
     at = {} if gallery is None else {str(name): i for i, name in enumerate(gallery.ids)}
 
@@ -62,9 +60,9 @@ def groups(board: Board, gallery: Gallery | None) -> tuple[Group, ...]:
         verdicts = []
         for family in families:
             answers, counts = np.unique(said[family][:, i], return_counts=True)
-            hits = int((said[family][:, i] == targets[i]).sum())
-            verdicts.append(Verdict(family, classes[answers[counts.argmax()]], hits, len(said[family])))
-        return Case(str(ids[i]), classes[targets[i]], tuple(verdicts), at.get(str(ids[i])))
+            right = int(hits[family][:, i].sum())
+            verdicts.append(Verdict(family, str(answers[counts.argmax()]), right, len(said[family])))
+        return Case(str(ids[i]), str(targets[i]), tuple(verdicts), at.get(str(ids[i])))
 
     found = []
     for number, family in enumerate(families):

@@ -30,7 +30,7 @@ from quintet.report.words import Figures
 PICTURES = 12
 # A curve of more points than this is thinned: a screen shows no more, and the page stays small.
 CURVE_POINTS = 300
-_CURVES = ("step", "epoch", "seconds", "train_loss", "validation_loss", "validation_accuracy")
+_CURVES = ("step", "epoch", "seconds", "train_loss", "validation_loss", "validation_score")
 
 
 def page(collected: Collected, boards: Sequence[Board], report: Mapping[str, Any]) -> str:
@@ -98,7 +98,7 @@ def _board(number: int, board: Board, gallery: Gallery | None) -> dict[str, Any]
         "metric": words.metric_title(board.metric),
         "headline": words.headline(board),
         "findings": words.findings(board),
-        "classes": len(board.best.evaluated.confusion.classes),
+        "classes": len(confusion.classes) if (confusion := board.best.evaluated.confusion) else None,
         "families": [_family(board, figures, row) for row in board.families.values()],
         "ticks": [(scale.percent(t), figures.bare(board.metric, t)) for t in scale.ticks()],
         "rows": [_row(board, figures, scale, row) for row in board.rows],
@@ -303,7 +303,7 @@ def _numbers(board: Board) -> dict[str, Any]:
         "max": board.direction == "max",
         "decimals": figures.decimals,
         "domain": [scale.low, scale.high],
-        "classes": best.confusion.classes,
+        "classes": best.confusion.classes if best.confusion else [],
         "rows": [
             {
                 "key": row.evaluated.experiment,
@@ -319,7 +319,7 @@ def _numbers(board: Board) -> dict[str, Any]:
                 "front": row.pareto,
                 "confusion": [
                     [actual, predicted, n]
-                    for actual, line in enumerate(row.evaluated.confusion.matrix)
+                    for actual, line in enumerate(row.evaluated.confusion.matrix if row.evaluated.confusion else ())
                     for predicted, n in enumerate(line)
                     if n
                 ],

@@ -10,7 +10,7 @@ from typing import Any
 from quintet.report.collect import CURVE_COLUMNS, Collected
 from quintet.report.compare import COSTS, Board
 
-CURVES = ("step", "epoch", "seconds", "train_loss", "validation_loss", "validation_accuracy")
+CURVES = ("step", "epoch", "seconds", "train_loss", "validation_loss", "validation_score")
 
 
 def write_plots(folder: Path, collected: Collected, boards: Sequence[Board]) -> None:
@@ -45,8 +45,9 @@ def write_plots(folder: Path, collected: Collected, boards: Sequence[Board]) -> 
         folder / "confusion.csv",
         ("data", "experiment", "seed", "actual", "predicted"),
         (
-            (e.data, e.experiment, seed, e.confusion.classes[actual], e.confusion.classes[predicted])
+            (e.data, e.experiment, seed, actual, predicted)
             for e in collected.evaluated
+            if e.confusion
             for seed, answers in zip(e.examples.seeds, e.examples.predictions, strict=True)
             for actual, predicted in zip(e.examples.targets, answers, strict=True)
         ),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
 import torch
 
 import quintet
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
 
 def environment(trainer: pl.Trainer | None = None) -> dict[str, Any]:

@@ -5,29 +5,29 @@ from __future__ import annotations
 import json
 import statistics as plain
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from quintet.checking import validate
 from quintet.config import Evaluation
-from quintet.data.spec import DataSpec, load_spec, load_split
+from quintet.data.spec import DataSpec
 from quintet.evaluation.latency import latency
 from quintet.models import member
-from quintet.models.build import build_classifier
 from quintet.stages import declared, figures, results
 from quintet.stages.environment import environment
 from quintet.tasks import TASKS
-from quintet.tasks.classification import Predictions, predict
+from quintet.tasks.objective import Objective, Predictions, load_objective
 from quintet.tracking.journal import FILE_NAME, DataInput, Journal
 from quintet.tracking.projector import Projector
 from quintet.tracking.provenance import provenance
-from quintet.training.images import network_input
 from quintet.training.memory import training_step_megabytes
 from quintet.training.settings import Training
 from quintet.training.weights import load_weights
@@ -41,15 +41,15 @@ def evaluate(name: str) -> None:
     measuring = validate(Evaluation, shown.get("evaluation", {}), declared.plain_where, "evaluation")
     trained, out = Path("outputs/runs", name, "train"), Path("outputs/runs", name, "evaluate")
     settings = _json(trained / "settings.json")
-    spec = load_spec(Path("data/prepared", settings["data"]))
-    test = load_split(Path("data/prepared", settings["data"]), "test")
+    objective = load_objective(settings["task"], Path("data/prepared", settings["data"]))
+    test = objective.inputs.load("test")
     runs = {seed: _json(trained / f"seed-{seed}/run.json") for seed in settings["seeds"]}
 
-    network = build_classifier(settings["model"], spec.kind, spec.shape, len(spec.classes)).eval()
+    network = objective.network(settings["model"]).eval()
     found: dict[int, Predictions] = {}
     for seed in runs:
         load_weights(network, trained / f"seed-{seed}/weights.safetensors")
-        found[seed] = predict(network, test, spec, torch.device("cpu"))
+        found[seed] = objective.predict(network, test, torch.device("cpu"))
     task, model = TASKS[settings["task"]], settings["model"]
     evaluation = {
         "experiment": name,
@@ -60,43 +60,54 @@ def evaluate(name: str) -> None:
         "title": member(model["family"], model["name"]).titled(model["settings"]),
         "primary": task.primary,
         "direction": "max" if task.higher_is_better else "min",
-        "metrics": results.intervals(found, len(spec.classes), measuring),
+        "files": results.write_examples(out, objective, found),
+        "metrics": results.intervals(objective, found, measuring),
         "expect": settings["expect"],
-        "cost": _cost(network, spec, Training.model_validate(settings["training"]), list(runs.values()), measuring),
+        "cost": _cost(
+            network, objective, Training.model_validate(settings["training"]), list(runs.values()), measuring
+        ),
         "runs": list(runs.values()),
         "evaluated_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "evaluate_seconds": time.perf_counter() - started,
         "environment": environment(),
     }
-    results.write_examples(out, found, spec.classes)
-    figures.confusion(results.confusion(found, spec.classes), f"{name}, all seeds", out / "confusion.png")
     results.write_evaluation(out, evaluation)
     values = {metric: estimate["value"] for metric, estimate in evaluation["metrics"].items()}
     metrics = Path("outputs/metrics", f"{name}.json")
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(values, indent=1), encoding="utf8")
     for seed, run in runs.items():
-        _track(out, trained, seed, run, found[seed].metrics(len(spec.classes)), evaluation, settings, spec)
+        _track(out, trained, seed, run, objective.metrics(found[seed]), evaluation, settings, objective.spec)
 
 
 def _cost(
-    network: nn.Module, spec: DataSpec, training: Training, runs: list[dict[str, Any]], measuring: Evaluation
+    network: nn.Module, objective: Objective, training: Training, runs: list[dict[str, Any]], measuring: Evaluation
 ) -> dict[str, Any]:
     """What the network costs to train and to ask; a forward pass in fp32 on this machine's CPU."""
     cpu = torch.device("cpu")
     timed = {}
     with torch.inference_mode():
         for batch in measuring.latency_batches:
-            inputs = network_input(spec, batch, cpu)
+            inputs = objective.inputs.example(batch, cpu)
             timed[str(batch)] = latency(partial(network, inputs), batch, measuring.latency_seconds)
     return {
         "parameters": runs[0]["parameters"],
-        "flops": flops(network, network_input(spec, 1, cpu)),
+        "flops": flops(network, objective.inputs.example(1, cpu)),
         "train_seconds": plain.fmean(run["train_seconds"] for run in runs),
         "samples_per_second": {batch: t["samples_per_second"] for batch, t in timed.items()},
         "latency_ms": {batch: {"p50": t["p50"], "p99": t["p99"]} for batch, t in timed.items()},
-        "peak_memory_mb": training_step_megabytes(network, spec, training),
+        "peak_memory_mb": training_step_megabytes(network, _a_step(network, objective, training), training.optimiser),
     }
+
+
+def _a_step(network: nn.Module, objective: Objective, training: Training) -> Callable[[], Tensor]:
+    """The loss of a batch of the training's size, of the longest examples that validation has."""
+    split = objective.inputs.load("validation")
+    size = min(training.batch_size // training.accumulate, max(1, objective.spec.counts["train"] // 2))
+    lengths = objective.inputs.lengths(split)
+    order = np.arange(len(split)) if lengths is None else np.argsort(-lengths, kind="stable")
+    stored, targets = objective.inputs.collate(split, np.resize(order, size))
+    return lambda: objective.loss(network, objective.inputs.network_input(stored), targets, training)
 
 
 def _track(
@@ -128,12 +139,10 @@ def _track(
             **{f"latency_p50_ms_batch_{batch}": t["p50"] for batch, t in cost["latency_ms"].items()},
         },
     )
-    for file in ("evaluation.json", "confusion.json", "examples.parquet"):
-        journal.artifact(out / file, "evaluation")
     title = f"{run['experiment']}, seed {seed}"
-    figures.curves(trained / f"seed-{seed}/curves.csv", title, out / f"seed-{seed}/curves.png")
-    for figure in (out / "confusion.png", out / f"seed-{seed}/curves.png"):
-        journal.artifact(figure, "figures")
+    figures.curves(trained / f"seed-{seed}/curves.csv", title, evaluation["primary"], out / f"seed-{seed}/curves.png")
+    for file in ("evaluation.json", "examples.parquet", *evaluation["files"], f"seed-{seed}/curves.png"):
+        journal.artifact(out / file, "figures" if file.endswith(".png") else "evaluation")
     journal.model(
         trained / f"seed-{seed}/weights.safetensors",
         settings=settings,

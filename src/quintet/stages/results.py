@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,44 +14,34 @@ import pyarrow.parquet as pq
 
 from quintet.config import Evaluation
 from quintet.evaluation import statistics
-from quintet.tasks.classification import Predictions
+from quintet.tasks.objective import Objective, Predictions
 
 
-def intervals(found: dict[int, Predictions], num_classes: int, settings: Evaluation) -> dict[str, Any]:
+def intervals(objective: Objective, found: Mapping[int, Predictions], settings: Evaluation) -> dict[str, Any]:
     """Each metric of the task: mean over seeds, bootstrap interval, value per seed."""
     by_seed = list(found.values())
-    resamples, level = settings.resamples, settings.confidence
-    score = np.stack([p.score for p in by_seed])
+    measures = [objective.measures(one) for one in by_seed]
     estimates = {
-        "accuracy": statistics.mean_estimate(score, resamples=resamples, level=level),
-        "macro_f1": statistics.macro_f1_estimate(
-            by_seed[0].target, np.stack([p.prediction for p in by_seed]), num_classes, resamples=resamples, level=level
-        ),
-        "nll": statistics.mean_estimate(np.stack([p.nll for p in by_seed]), resamples=resamples, level=level),
-        "calibration_error": statistics.calibration_estimate(
-            np.stack([p.confidence for p in by_seed]), score, resamples=resamples, level=level
-        ),
+        name: statistics.estimate(
+            [of_seed[name] for of_seed in measures],
+            len(by_seed[0]),
+            resamples=settings.resamples,
+            level=settings.confidence,
+        )
+        for name in measures[0]
     }
-    exact = [p.metrics(num_classes) for p in by_seed]
+    exact = [objective.metrics(one) for one in by_seed]
     for name, estimate in estimates.items():
-        # torchmetrics is the measure; the statistics recompute it on resamples and must agree on the whole.
+        # Where torchmetrics is the measure, the statistics recompute it on resamples and must agree on the whole.
         assert np.allclose(estimate.per_seed, [m[name] for m in exact], atol=1e-4), (name, estimate, exact)
     return {name: asdict(estimate) for name, estimate in estimates.items()}
 
 
-def confusion(found: dict[int, Predictions], classes: tuple[str, ...]) -> dict[str, Any]:
-    """Counts over all seeds: rows are true classes, columns predicted ones."""
-    matrix = np.zeros((len(classes), len(classes)), np.int64)
-    for predictions in found.values():
-        np.add.at(matrix, (predictions.target, predictions.prediction), 1)
-    return {"classes": list(classes), "matrix": matrix.tolist()}
-
-
-def write_examples(folder: Path, found: dict[int, Predictions], classes: tuple[str, ...]) -> None:
-    """`examples.parquet`, a row per seed and test example, and `confusion.json`."""
+def write_examples(folder: Path, objective: Objective, found: Mapping[int, Predictions]) -> list[str]:
+    """`examples.parquet`, a row per seed and test example, and what else the task shows; the names of the latter."""
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.concat_tables([p.table(seed) for seed, p in found.items()]), folder / "examples.parquet")
-    (folder / "confusion.json").write_text(json.dumps(confusion(found, classes)), encoding="utf8")
+    return objective.write(folder, found)
 
 
 def write_evaluation(folder: Path, evaluation: dict[str, Any]) -> None:

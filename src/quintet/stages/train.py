@@ -25,19 +25,18 @@ from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
-from quintet.data.spec import DataSpec, load_spec, load_split
+from quintet.data.spec import DataSpec
 from quintet.errors import UserError
 from quintet.experiment import Experiment, experiment
-from quintet.models.build import build_classifier
 from quintet.stages import declared
 from quintet.stages.environment import environment
 from quintet.tasks import TASKS
-from quintet.tasks.classification import Classification, predict
+from quintet.tasks.objective import Objective, load_objective
+from quintet.tasks.supervised import Supervised
 from quintet.tracking.journal import DataInput, Journal, Status, read
 from quintet.tracking.projector import Projector
 from quintet.tracking.provenance import provenance
 from quintet.training.checkpoints import BestWeights, ResumePoint
-from quintet.training.images import network_input
 from quintet.training.precision import Precision, choose
 from quintet.training.progress import Progress
 from quintet.training.weights import load_weights
@@ -51,7 +50,7 @@ if not logging.getLogger().isEnabledFor(logging.INFO):
     warnings.filterwarnings("ignore", module="torch")
 
 SCRATCH = Path(".scratch")
-_CURVES = ("train_loss", "validation_loss", "validation_accuracy", "learning_rate")
+_CURVES = ("train_loss", "validation_loss", "validation_score", "learning_rate")
 
 
 def train(name: str) -> None:
@@ -74,13 +73,12 @@ def train(name: str) -> None:
     if made.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         where = declared.plain_where("experiments", name, "trainer", "accelerator")
         raise UserError(where, "is 'gpu', and torch sees no GPU here", "set it to auto or cpu")
-    prepared = Path("data/prepared", made.data)
-    spec = load_spec(prepared)
-    scratch = SCRATCH / f"{name}-{_key(made, spec, declared.code_digest(stage))[:16]}"
+    objective = load_objective(made.task, Path("data/prepared", made.data))
+    scratch = SCRATCH / f"{name}-{_key(made, objective.spec, declared.code_digest(stage))[:16]}"
     # Decided before any training, so that all processes of a distributed training decide alike.
     pending = [seed for seed in made.seeds if not (scratch / f"seed-{seed}" / "run.json").exists()]
     for seed in pending:
-        _Run(made, spec, prepared, scratch / f"seed-{seed}", seed).train()
+        _Run(made, objective, scratch / f"seed-{seed}", seed).train()
     if _is_first_process():
         (scratch / "settings.json").write_text(json.dumps(_settings(made), indent=1), encoding="utf8")
         _publish(scratch, Path("outputs/runs", name, "train"))
@@ -89,8 +87,8 @@ def train(name: str) -> None:
 class _Run:
     """The training of one seed."""
 
-    def __init__(self, made: Experiment, spec: DataSpec, prepared: Path, folder: Path, seed: int) -> None:
-        self.experiment, self.spec, self.prepared, self.folder, self.seed = made, spec, prepared, folder, seed
+    def __init__(self, made: Experiment, objective: Objective, folder: Path, seed: int) -> None:
+        self.experiment, self.objective, self.folder, self.seed = made, objective, folder, seed
         self.task = TASKS[made.task]
         self.first = _is_first_process()
         if self.first:
@@ -98,21 +96,19 @@ class _Run:
 
     def train(self) -> None:
         pl.seed_everything(self.seed, workers=True, verbose=False)
-        network = build_classifier(
-            self.experiment.model.model_dump(), self.spec.kind, self.spec.shape, len(self.spec.classes)
-        )
+        network = self.objective.network(self.experiment.model.model_dump())
         precision = self._precision(network)
-        module = Classification(
+        module = Supervised(
             self.experiment.name,
             network.to(memory_format=precision.memory_format),  # type: ignore[call-overload]
-            self.spec,
-            load_split(self.prepared, "train"),
-            load_split(self.prepared, "validation"),
+            self.objective,
+            self.objective.inputs.load("train"),
+            self.objective.inputs.load("validation"),
             self.experiment.training,
             self.seed,
             precision.memory_format,
         )
-        best = BestWeights(self.folder / "weights.safetensors", self.task.primary, self.task.higher_is_better)
+        best = BestWeights(self.folder / "weights.safetensors", self.task.higher_is_better)
         last = self.folder / "last.ckpt"
         resume = last if last.exists() and _readable(last) else None
         journal = self._journal(precision, network) if self.first else None
@@ -149,7 +145,8 @@ class _Run:
 
     def _split_evenly(self, processes: int) -> None:
         """`devices: auto` is a number only now."""
-        size = self.experiment.training.batch_size
+        training = self.experiment.training
+        size = training.batch_size // training.accumulate
         if size % processes:
             where = declared.plain_where("experiments", self.experiment.name)
             what = f"batch_size {size} can not be split evenly over {processes} devices"
@@ -159,18 +156,21 @@ class _Run:
         trainer = self.experiment.trainer
         on_gpu = trainer.accelerator != "cpu" and torch.cuda.is_available()
         processes = trainer.num_nodes * (trainer.devices if isinstance(trainer.devices, int) else 1)
-        example = network_input(self.spec, self.experiment.training.batch_size // processes, torch.device("cpu"))
+        training = self.experiment.training
+        size = max(1, training.batch_size // training.accumulate // processes)
+        example = self.objective.inputs.example(size, torch.device("cpu"))
         return choose(trainer.precision, network, example, on_gpu)
 
     def _trainer(
         self, precision: Precision, best: BestWeights, resume: ResumePoint, journal: Journal | None
     ) -> pl.Trainer:
         training, machine = self.experiment.training, self.experiment.trainer
-        callbacks: list[Callback] = [Progress(f"{self.experiment.name}, seed {self.seed}")]
+        title = f"{self.experiment.name}, seed {self.seed}"
+        callbacks: list[Callback] = [Progress(title, self.task.primary)]
         if training.early_stopping:
             callbacks.append(
                 EarlyStopping(
-                    f"validation_{self.task.primary}",
+                    "validation_score",
                     mode="max" if self.task.higher_is_better else "min",
                     patience=training.early_stopping.patience,
                     check_on_train_epoch_end=True,
@@ -185,6 +185,7 @@ class _Run:
             max_epochs=training.budget.epochs or -1,
             max_steps=training.budget.steps or -1,
             gradient_clip_val=training.gradient_clip,
+            accumulate_grad_batches=training.accumulate,
             callbacks=[*callbacks, best, resume],
             logger=_JournalLogger(journal) if journal else False,
             deterministic="warn",
@@ -194,7 +195,7 @@ class _Run:
         )
 
     def _journal(self, precision: Precision, network: nn.Module) -> Journal:
-        made = self.experiment
+        made, spec = self.experiment, self.objective.spec
         journal = Journal(self.folder / "journal.jsonl")
         settings = _settings(made)
         journal.start(
@@ -216,21 +217,21 @@ class _Run:
                 "data": made.data,
                 "seed": str(self.seed),
             },
-            inputs=[DataInput(made.data, self.spec.digest, "training", self.spec.source.get("took", ""))],
+            inputs=[DataInput(made.data, spec.digest, "training", spec.source.get("took", ""))],
         )
         return journal
 
-    def _write_curves_and_rows(self, module: Classification, journal: Journal) -> None:
+    def _write_curves_and_rows(self, module: Supervised, journal: Journal) -> None:
         """The curves, and what the best weights say of the validation split."""
         network = module.network.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         load_weights(network, self.folder / "weights.safetensors")
-        found = predict(network, module.validation_split, self.spec, torch.device("cpu"))
+        found = self.objective.predict(network, module.validation_split, torch.device("cpu"))
         pq.write_table(found.table(self.seed).drop_columns(["seed"]), self.folder / "validation.parquet")
         _write_curves(read(journal.path), self.folder / "curves.csv")
         for file in ("curves.csv", "validation.parquet"):
             journal.artifact(self.folder / file, "training")
 
-    def _summary(self, module: Classification, trainer: pl.Trainer, journal: Journal) -> dict[str, Any]:
+    def _summary(self, module: Supervised, trainer: pl.Trainer, journal: Journal) -> dict[str, Any]:
         """What is to be known of the run, apart from its curves and rows."""
         made, budget = self.experiment, self.experiment.training.budget
         starts = [event for event in read(journal.path) if event["event"] == "start"]
@@ -242,7 +243,7 @@ class _Run:
             "seed": self.seed,
             "task": made.task,
             "data": made.data,
-            "data_digest": self.spec.digest,
+            "data_digest": self.objective.spec.digest,
             "family": made.model.family,
             "model": made.model.name,
             "commit": tags.get("git.commit"),

@@ -7,15 +7,18 @@ continued from any checkpoint draws what it would have drawn, and no generator's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from quintet.data.spec import Split
-
 Batch = tuple[Tensor, Tensor]
+Collate = Callable[[NDArray[np.int64]], Batch]
+
+# Examples of like length are looked for among so many batches: enough to save most of the padding, few
+# enough that the order stays random.
+_BUCKET_BATCHES = 16
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
@@ -27,40 +30,71 @@ def step_seed(seed: int, step: int, rank: int = 0) -> int:
 
 
 class Batches:
-    """Shuffled batches (inputs as stored, targets int64) of one split, epoch after epoch.
+    """Shuffled batches of one split's `rows`, epoch after epoch; `collate` makes a batch of chosen row numbers.
 
     `batch_size` counts the examples of all `world_size` processes together; each takes every
     `world_size`-th of them, so that the gradients of a step are the same for any number of
-    processes. An epoch has two batches or more, so the batches of a small split are smaller. The
-    examples left over when it does not divide into whole batches sit out that epoch. Memory-mapped
-    arrays are read batch by batch.
+    processes. A batch comes in `parts`, whose gradients are added up before a step. With `lengths`
+    [row] a batch holds examples of like length. An epoch has two batches or more, so the batches of
+    a small split are smaller. The examples left over when it does not divide into whole batches sit
+    out that epoch.
 
     Lightning stores `state_dict` in its checkpoints and so continues in the middle of an epoch.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
-        assert batch_size % world_size == 0, (batch_size, world_size)
-        self.split, self.seed, self.rank, self.world_size = split, seed, rank, world_size
+    def __init__(
+        self,
+        rows: int,
+        collate: Collate,
+        batch_size: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        parts: int = 1,
+        lengths: NDArray[np.int64] | None = None,
+    ) -> None:
+        assert batch_size % (world_size * parts) == 0, (batch_size, world_size, parts)
+        self.rows, self.collate, self.seed, self.rank, self.world_size = rows, collate, seed, rank, world_size
+        self.parts, self.lengths = parts, lengths
         # A small split is cut in two: a training can be saved between the batches of an epoch only.
-        half = max(1, len(split) // 2 // world_size) * world_size
+        half = max(1, rows // 2 // (world_size * parts)) * world_size * parts
         self.batch_size = min(batch_size, half)
-        self.epoch, self.next_batch = 0, 0
+        self.epoch, self.next_part = 0, 0
 
     def __len__(self) -> int:
-        return len(self.split) // self.batch_size
+        """Parts an epoch has: batches times `parts`."""
+        return self.rows // self.batch_size * self.parts
 
     def __iter__(self) -> Iterator[Batch]:
-        if self.next_batch == len(self):
-            self.epoch, self.next_batch = self.epoch + 1, 0
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.split))
-        while self.next_batch < len(self):
-            start = self.next_batch * self.batch_size
-            chosen = order[start + self.rank : start + self.batch_size : self.world_size]
-            self.next_batch += 1
-            yield torch.from_numpy(self.split.inputs[chosen]), torch.from_numpy(self.split.targets[chosen])
+        if self.next_part == len(self):
+            self.epoch, self.next_part = self.epoch + 1, 0
+        order = self._order()
+        size = self.batch_size // self.parts
+        while self.next_part < len(self):
+            start = self.next_part * size
+            chosen = order[start + self.rank : start + size : self.world_size]
+            self.next_part += 1
+            yield self.collate(chosen)
+
+    def _order(self) -> NDArray[np.int64]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = rng.permutation(self.rows)
+        if self.lengths is None:
+            return order
+        bucket = self.batch_size * _BUCKET_BATCHES
+        order = np.concatenate(
+            [
+                chunk[np.argsort(self.lengths[chunk], kind="stable")]
+                for chunk in np.split(order, range(bucket, self.rows, bucket))
+            ]
+        )
+        whole = self.rows // self.batch_size * self.batch_size
+        batches = order[:whole].reshape(-1, self.batch_size)
+        return np.concatenate([batches[rng.permutation(len(batches))].ravel(), order[whole:]])
 
     def state_dict(self) -> dict[str, int]:
-        return {"epoch": self.epoch, "next_batch": self.next_batch}
+        return {"epoch": self.epoch, "next_part": self.next_part}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self.epoch, self.next_batch = state["epoch"], state["next_batch"]
+        self.epoch, self.next_part = state["epoch"], state["next_part"]

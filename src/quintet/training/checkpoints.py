@@ -17,18 +17,18 @@ SECONDS_BETWEEN = float(os.environ.get("QUINTET_CHECKPOINT_SECONDS", "30"))
 
 
 class BestWeights(Checkpoint):
-    """Keeps the weights of the epoch with the best validation metric; of equals, the one with the lower loss.
+    """Keeps the weights of the epoch with the best validation score; of equals, the one with the lower loss.
 
     Accuracy on a small validation split takes few values, and the first epoch to reach the highest is
     seldom the best of those that do.
     """
 
-    def __init__(self, file: Path, metric: str, higher_is_better: bool) -> None:
-        self.file, self.metric, self.sign = file, metric, 1 if higher_is_better else -1
+    def __init__(self, file: Path, higher_is_better: bool) -> None:
+        self.file, self.sign = file, 1 if higher_is_better else -1
         self.best: dict[str, float] = {}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        value = float(trainer.callback_metrics[f"validation_{self.metric}"])
+        value = float(trainer.callback_metrics["validation_score"])
         loss = float(trainer.callback_metrics["validation_loss"])
         if not self.best or (self.sign * value, -loss) > (self.sign * self.best["value"], -self.best["loss"]):
             self.best = {"value": value, "loss": loss, "step": trainer.global_step, "epoch": trainer.current_epoch + 1}
@@ -58,7 +58,8 @@ class ResumePoint(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         # A budget of steps can end inside an epoch: what comes then is that epoch's edge.
-        if not trainer.is_last_batch and trainer.global_step != trainer.max_steps:
+        whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if whole and not trainer.is_last_batch and trainer.global_step != trainer.max_steps:
             self._write_if_due(trainer)
 
     def _write_if_due(self, trainer: pl.Trainer) -> None:

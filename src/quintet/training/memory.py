@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from quintet.data.spec import DataSpec
-from quintet.training.images import network_input
 from quintet.training.optim import optimiser
-from quintet.training.settings import Training
+from quintet.training.settings import Optimiser
 
 
 class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch gives it no types
@@ -47,28 +44,25 @@ class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch gives 
         return out
 
 
-def training_step_megabytes(network: nn.Module, spec: DataSpec, training: Training) -> float:
+def training_step_megabytes(network: nn.Module, loss: Callable[[], Tensor], settings: Optimiser) -> float:
     """Peak memory of a training step in fp32, in MB (2^20 bytes): weights, gradients, optimiser state, activations.
 
-    Counted from the tensors that two steps on a batch of the training's size hold at once, which is the
-    same on every machine; what a process takes as a whole is mostly its libraries. The network is left
-    as it was.
+    `loss` makes a batch of the training's size and gives its loss. Counted from the tensors that two steps hold
+    at once, which is the same on every machine; what a process takes as a whole is mostly its libraries. The
+    network is left as it was.
     """
     before = {name: value.clone() for name, value in network.state_dict().items()}
     was_training = network.training
     network.train()
-    stepping = optimiser(network, training.optimiser)
-    size = min(training.batch_size, max(1, spec.counts["train"] // 2))
+    stepping = optimiser(network, settings)
     live = _Live()
     for weight in (*network.parameters(), *network.buffers()):
         live.note(weight)
     with live:
-        inputs = network_input(spec, size, torch.device("cpu"))
-        targets = torch.zeros(size, dtype=torch.long)
         # The second step has the optimiser's state, which the first one makes.
         for _ in range(2):
             stepping.zero_grad()
-            F.cross_entropy(network(inputs), targets).backward()  # type: ignore[no-untyped-call]
+            loss().backward()  # type: ignore[no-untyped-call]
             stepping.step()
     stepping.zero_grad()
     network.load_state_dict(before)

@@ -15,8 +15,8 @@ _SECONDS_BETWEEN_LINES = 15.0
 class Progress(Callback):
     """One line that renews itself on a terminal; elsewhere a plain line every quarter of a minute."""
 
-    def __init__(self, title: str) -> None:
-        self.title = title
+    def __init__(self, title: str, metric: str) -> None:
+        self.title, self.metric = title, metric.replace("_", " ")
         self.terminal = sys.stderr.isatty()
         self.every = 0.2 if self.terminal else _SECONDS_BETWEEN_LINES
         self.started = self.shown_at = time.monotonic()
@@ -35,8 +35,8 @@ class Progress(Callback):
             self.started_from, self.started = progress, now
         done = progress - self.started_from
         left = f", {_clock((now - self.started) * (1 - progress) / done)} left" if done > 0 else ""
-        accuracy = trainer.callback_metrics.get("validation_accuracy")
-        so_far = f", validation accuracy {float(accuracy):.1%}" if accuracy is not None else ""
+        score = trainer.callback_metrics.get("validation_score")
+        so_far = f", validation {self.metric} {float(score):.4g}" if score is not None else ""
         self._show(f"{self.title}: {progress:4.0%}, epoch {trainer.current_epoch + 1}{so_far}{left}")
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -84,10 +84,14 @@ class EarlyStopping(Settings):
 
 
 class Training(Settings):
-    """Everything about training that does not depend on the machine."""
+    """Everything about training that does not depend on the machine.
+
+    A batch is worked through in `accumulate` parts, which takes as much less memory and gives the same gradient.
+    """
 
     budget: Budget
     batch_size: PositiveInt = 64
+    accumulate: PositiveInt = 1
     optimiser: Optimiser
     schedule: Schedule = Schedule()
     label_smoothing: Fraction = 0.0

@@ -319,7 +319,7 @@
     const value = (name) => control(name).querySelector('[aria-pressed="true"]').dataset.value;
     const cost = () => costPlot(part("cost"), board, value("cost"));
     const curves = () => part("curves") && curvePlot(part("curves"), board, +value("curve-y"), +value("curve-x"));
-    const confusion = () => confusionPlot(part("confusion"), part("mixups"), board, board.rows[+control("confusion").value]);
+    const confusion = () => part("confusion") && confusionPlot(part("confusion"), part("mixups"), board, board.rows[+control("confusion").value]);
     for (const [name, redraw] of [["cost", cost], ["curve-y", curves], ["curve-x", curves]])
       control(name)?.addEventListener("click", (event) => {
         const button = event.target.closest("button");
@@ -327,7 +327,7 @@
         for (const other of control(name).children) other.setAttribute("aria-pressed", String(other === button));
         redraw();
       });
-    control("confusion").addEventListener("change", confusion);
+    control("confusion")?.addEventListener("change", confusion);
     redraws.push(cost, curves, confusion);
   }
   const all = () => redraws.forEach((redraw) => redraw());

@@ -1,0 +1,113 @@
+"""What the stages need to know of a task, whatever it is."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from quintet.data.spec import DataSpec, Split, load_spec
+from quintet.evaluation.statistics import Measure
+from quintet.tasks import TASKS
+from quintet.training.inputs import INPUTS
+from quintet.training.settings import Training
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network said of each example of a split; all arrays are [example].
+
+    `target` and `prediction` are in words. The primary metric is the sum of `score` over the sum of
+    `weight`: right answers over examples, entities found over entities there. `right` says whether the
+    whole answer was right. `loss` is what validation watches besides the primary metric; `more` has further
+    numbers of each example, from which the other metrics come.
+    """
+
+    ids: NDArray[np.str_]
+    target: NDArray[np.str_]
+    prediction: NDArray[np.str_]
+    score: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    loss: float
+    more: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def table(self, seed: int) -> pa.Table:
+        """One row per example, as run folders keep them."""
+        return pa.table(
+            {
+                "seed": np.full(len(self), seed, np.int64),
+                "id": pa.array(self.ids.astype(str)),
+                "target": pa.array(self.target.astype(str)),
+                "prediction": pa.array(self.prediction.astype(str)),
+                "score": self.score,
+                "weight": self.weight,
+                "right": self.right,
+                **self.more,
+            }
+        )
+
+
+class Objective(ABC):
+    """A task on one prepared data set.
+
+    `prepared` is its folder; without one (in a notebook, in tests) splits are handed over by hand.
+    """
+
+    def __init__(self, spec: DataSpec, prepared: Path | None = None) -> None:
+        self.spec = spec
+        self.inputs = INPUTS[spec.kind](spec, prepared)
+
+    @abstractmethod
+    def network(self, model: Mapping[str, Any]) -> nn.Module:
+        """The untrained network of an experiment's `model` settings (family, name, settings)."""
+
+    @abstractmethod
+    def loss(self, network: nn.Module, inputs: Tensor, targets: Tensor, training: Training) -> Tensor:
+        """The loss of one training batch; `inputs` as the network reads them, `targets` as collated."""
+
+    @abstractmethod
+    def predict(self, network: nn.Module, split: Split, device: torch.device) -> Predictions:
+        """Run `network` (in eval mode, on `device`) over a split."""
+
+    @abstractmethod
+    def measures(self, found: Predictions) -> dict[str, Measure]:
+        """The task's metrics as functions of resampled examples."""
+
+    def metrics(self, found: Predictions) -> dict[str, float]:
+        """The task's metrics."""
+        everyone = np.ones((1, len(found)))
+        return {name: float(measure(everyone)[0]) for name, measure in self.measures(found).items()}
+
+    def write(self, folder: Path, found: Mapping[int, Predictions]) -> list[str]:
+        """Write what else a report shows of these predictions, by seed; the names of the files."""
+        return []
+
+    @torch.inference_mode()
+    def outputs(
+        self, network: nn.Module, split: Split, device: torch.device
+    ) -> Iterator[tuple[NDArray[np.int64], Any, Tensor]]:
+        """Batch by batch: row numbers, what the network gave for them, and their collated targets."""
+        assert not network.training
+        for rows in self.inputs.batches(split):
+            inputs, targets = self.inputs.collate(split, rows)
+            yield rows, network(self.inputs.network_input(inputs.to(device))), targets
+
+
+def load_objective(task: str, prepared: Path) -> Objective:
+    """The task called `task` in TASKS on the data prepared in a folder."""
+    module, _, name = TASKS[task].path.partition(":")
+    made: Objective = getattr(importlib.import_module(module), name)(load_spec(prepared), prepared)
+    return made

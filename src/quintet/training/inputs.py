@@ -1,0 +1,83 @@
+"""From prepared data to what a network reads, for each kind of data."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms import v2
+
+from quintet.data.spec import DataSpec, Split, load_split
+from quintet.training.batches import Batch
+from quintet.training.images import augmentation, network_input, normalise
+from quintet.training.settings import Augment
+
+_PREDICTION_BATCH = 512
+
+
+class Inputs(ABC):
+    """One data set's examples on their way into a network.
+
+    `kind` and `shape` are what `models.build` takes; rows are what is batched: examples, or windows of them.
+    """
+
+    def __init__(self, spec: DataSpec, prepared: Path | None) -> None:
+        self.spec, self.prepared = spec, prepared
+        self.kind, self.shape = spec.kind, spec.shape
+
+    @abstractmethod
+    def load(self, split: str) -> Split:
+        """A split's rows. Only evaluation may ask for 'test'."""
+
+    @abstractmethod
+    def collate(self, split: Split, rows: NDArray[np.int64]) -> Batch:
+        """Inputs and targets of some rows, as stored."""
+
+    @abstractmethod
+    def network_input(self, inputs: Tensor) -> Tensor:
+        """Collated inputs as the network reads them."""
+
+    @abstractmethod
+    def example(self, batch: int, device: torch.device) -> Tensor:
+        """Made-up network input of the largest size, for measuring time and work."""
+
+    def lengths(self, split: Split) -> NDArray[np.int64] | None:
+        """How long each row is; None where all are alike."""
+        return None
+
+    def augmentation(self, settings: Augment) -> v2.Transform | None:
+        """What changes the network's input in training; None for nothing."""
+        return None
+
+    def batches(self, split: Split) -> Iterator[NDArray[np.int64]]:
+        """All row numbers, in batches that suit prediction."""
+        for start in range(0, len(split), _PREDICTION_BATCH):
+            yield np.arange(start, min(start + _PREDICTION_BATCH, len(split)))
+
+
+class Images(Inputs):
+    """Images, uint8 [row channel height width] as stored, normalised by the training split's statistics."""
+
+    def load(self, split: str) -> Split:
+        assert self.prepared is not None
+        return load_split(self.prepared, split)
+
+    def collate(self, split: Split, rows: NDArray[np.int64]) -> Batch:
+        return torch.from_numpy(split.inputs[rows]), torch.from_numpy(split.targets[rows])
+
+    def network_input(self, inputs: Tensor) -> Tensor:
+        return normalise(inputs, self.spec.mean, self.spec.std)
+
+    def example(self, batch: int, device: torch.device) -> Tensor:
+        return network_input(self.spec, batch, device)
+
+    def augmentation(self, settings: Augment) -> v2.Transform | None:
+        return augmentation(settings)
+
+
+INPUTS: dict[str, type[Inputs]] = {"image": Images}
