@@ -25,9 +25,10 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from pipelines.artifacts import Progress, publish_plan, publish_results
 from pipelines.duration import say_duration
+from pipelines.engine import Engine, LocalEngine
 from pipelines.graph import Stage, read_graph, why_stale
 from pipelines.plan import chain_seconds, expected_seconds, finish_times, read_durations, record_durations
-from pipelines.run_stage import Outcome, StageProcesses, Stopped, repro, run_command, run_incomplete
+from pipelines.run_stage import Outcome, StageProcesses, Stopped, run_command, run_incomplete
 from pipelines.schedule import Result, Schedule, Step
 from pipelines.slots import Lease, Slots, cores, visible_gpus
 from quintet.errors import UserError
@@ -48,16 +49,14 @@ def _may_pass(_: Any, __: Any, state: State[Any]) -> bool:
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def perform(
-    step: Step, root: Path, processes: StageProcesses, environment: Mapping[str, str], force: bool
-) -> State[Outcome]:
+def perform(step: Step, root: Path, engine: Engine, environment: Mapping[str, str], force: bool) -> State[Outcome]:
     """One stage; the state's name is Ran, Cached, Skipped, Failed or Cancelled."""
     log = get_run_logger().info
     try:
         if step.how == "repro":
-            outcome = repro(step.stage, root, processes, log, environment, force)
+            outcome = engine.run(step.stage, log, environment, force)
         elif step.how == "incomplete":
-            outcome = run_incomplete(step.stage, root, processes, log, environment, step.missing)
+            outcome = run_incomplete(step.stage, root, engine.processes, log, environment, step.missing)
         else:
             outcome = Outcome("cached" if step.how == "cached" else "skipped", 0.0, step.why)
     except Stopped:
@@ -121,12 +120,12 @@ class _Run:
         self.root = root
         self.graph = whole.select(stages) if stages else whole
         self.forced = {name for item in stages or whole.stages for name in whole.named(item)} if force else set()
-        self.slots = Slots(cores() if slots is None else slots, visible_gpus())
+        self.slots = cores() if slots is None else slots
+        self.engine: Engine = LocalEngine(root, Slots(self.slots, visible_gpus()))
         self.schedule = Schedule(self.graph, why_stale(root), self.forced, keep_going)
         for name in self.schedule.reasons:
-            self.slots.check(name, self.graph.stages[name].gpus)
+            self.engine.check(self.graph.stages[name])
         self.expected = expected_seconds(self.graph, read_durations(root))
-        self.processes = StageProcesses()
         self.futures: dict[str, PrefectFuture[Any]] = {}
         self.leases: dict[str, Lease] = {}
         self.started: dict[str, float] = {}
@@ -137,8 +136,8 @@ class _Run:
     def run(self) -> State[Any]:
         publish_plan(self.graph, self.schedule.reasons, self.expected)
         self.log.info(
-            "%d of %d stages to run, %d CPU slots, GPUs: %s",
-            len(self.schedule.reasons), len(self.graph.stages), self.slots.cpus, ", ".join(self.slots.gpus) or "none",
+            "%d of %d stages to run, %s",
+            len(self.schedule.reasons), len(self.graph.stages), self.engine.describe(),
         )  # fmt: skip
         progress = Progress(len(self.graph.stages))
         try:
@@ -147,7 +146,7 @@ class _Run:
         except BaseException as reason:
             # A signal, Ctrl-C, or our own mistake: whatever it is, no process of a stage outlives it. This comes before
             # all else: even a line in the log can fail, where it went to a worker that was killed.
-            self.processes.end_all()
+            self.engine.end_all()
             for future in self.futures.values():
                 future.wait(5)
             if isinstance(reason, KeyboardInterrupt | _CancelledInUI):
@@ -186,23 +185,23 @@ class _Run:
             name for name, outcome in self.outcomes.items() if outcome.result in ("ran", "cached") and outcome.seconds
         ]
         if any(" -m quintet " in self.graph.stages[name].command for name in did):
-            sync_tracking(self.root, self.processes, return_state=True)
+            sync_tracking(self.root, self.engine.processes, return_state=True)
 
     def _start(self, step: Step) -> None:
         name = step.stage.name
         environment = {"QUINTET_FLOW_RUN_ID": str(flow_run.id)}
         if step.how in ("repro", "incomplete"):
-            lease = self.slots.take(step.stage.cpus, step.stage.gpus)
+            lease = self.engine.take(step.stage)
             if lease is None:
                 return
             self.leases[name] = lease
-            environment |= self.slots.environment(lease)
+            environment |= self.engine.environment(lease)
         self.schedule.start(name)
         self.started[name] = time.monotonic()
         # Settled already: these only draw the arrows in Prefect's picture of the run.
         needed: list[Any] = [allow_failure(self.futures[upstream]) for upstream in step.stage.needs]
         future: PrefectFuture[Any] = perform.with_options(name=step.stage.group).submit(
-            step, self.root, self.processes, environment, name in self.forced, return_state=False, wait_for=needed
+            step, self.root, self.engine, environment, name in self.forced, return_state=False, wait_for=needed
         )
         self.futures[name] = future
         future.add_done_callback(lambda _: self.finished.put(name))
@@ -212,7 +211,7 @@ class _Run:
         if not isinstance(outcome, Outcome):
             raise RuntimeError(f"Prefect did not run the task of {name}: {self.futures[name].state}")
         if name in self.leases:
-            self.slots.give_back(self.leases.pop(name))
+            self.engine.give_back(self.leases.pop(name))
         self.outcomes[name] = outcome
         self.schedule.settle(name, outcome.result)
         if outcome.result != "cached" or outcome.seconds:
@@ -233,7 +232,7 @@ class _Run:
             if expected is None:
                 return ""
             seconds[name] = max(0.0, expected - (now - self.started.get(name, now)))
-        ends = finish_times(self.graph, seconds, self.slots.cpus, running)
+        ends = finish_times(self.graph, seconds, self.slots, running)
         return say_duration(max(ends.values())) if ends else ""
 
     def _look_for_cancellation(self, client: SyncPrefectClient) -> None:
