@@ -47,7 +47,7 @@ bench: $(INSTALLED) ## measure speed against a bare PyTorch loop, and what start
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks
 
 lock: ## pin the versions anew, from pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev \
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev --extra ray \
 		--custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
 
 clean: ## remove what the stages wrote, and the caches of tools; the DVC cache and MLflow stay
