@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,11 @@ from quintet.errors import UserError
 from quintet.models.build import build_encoder
 from quintet.models.heads import Classifier
 from quintet.tracking.journal import Journal
-from quintet.tracking.registry import log_model, model_of, register_champion
-from quintet.tracking.serving import BadImage, ImageClassifier, pixels
+from quintet.tracking.registry import log_model, model_of, register, versions
 from quintet.tracking.store import Store
 from quintet.tracking.sync import sync
 from quintet.training.images import normalise
+from tests.serving.conftest import BAD, encoded
 from tests.tracking.conftest import send
 
 NAME = "classification-digits"
@@ -48,18 +48,12 @@ def spec(channels: int = 1) -> dict[str, Any]:
     }
 
 
-SETTINGS = {"model": {"family": "rnn", "name": "gru", "settings": {"hidden_size": 6}}}
+SETTINGS = {"task": "classification", "model": {"family": "rnn", "name": "gru", "settings": {"hidden_size": 6}}}
 
 
 def network(channels: int = 1) -> Classifier:
     encoder = build_encoder("rnn", "gru", "image", (channels, 8, 8), SETTINGS["model"]["settings"])  # type: ignore[arg-type]
     return Classifier(encoder, 3).eval()
-
-
-def encoded(image: Image.Image, kind: str = "PNG") -> str:
-    buffer = BytesIO()
-    image.save(buffer, kind)
-    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def train(journal: Journal, seed: int = 0) -> Classifier:
@@ -151,7 +145,7 @@ def test_a_rebuilt_database_has_the_model_again(store: Store, journal: Journal, 
     assert model_of(new, run.info.run_id) is not None
 
 
-def test_the_champion_moves_and_is_registered_once(store: Store, journal: Journal, tmp_path: Path) -> None:
+def test_a_model_is_registered_once(store: Store, journal: Journal, tmp_path: Path) -> None:
     train(journal)
     first = send(store, journal)
     other = Journal(tmp_path / "outputs/other/journal.jsonl")
@@ -159,101 +153,39 @@ def test_the_champion_moves_and_is_registered_once(store: Store, journal: Journa
     other.close()
     second = send(store, other)
     tags = {"experiment": "gru-digits", "seed": "0", "validation_accuracy": "0.9"}
-    assert register_champion(store, NAME, first, tags) == "1"
-    assert register_champion(store, NAME, first, tags) == "1"
-    assert register_champion(store, NAME, second) == "2"
-    assert store.client.get_model_version_by_alias(NAME, "champion").run_id == second
-    assert register_champion(store, NAME, first) == "1"
-    champion = store.client.get_model_version_by_alias(NAME, "champion")
-    assert (champion.run_id, champion.tags) == (first, tags)
-    assert len(store.client.search_model_versions(f"name = '{NAME}'")) == 2
+    assert register(store, NAME, first, tags) == "1"
+    assert register(store, NAME, second, {}) == "2"
+    assert register(store, NAME, first, {}) == "1"
+    found = versions(store, NAME)
+    assert {number: version.run_id for number, version in found.items()} == {"1": first, "2": second}
+    assert found["1"].tags == tags
 
 
-def test_a_run_without_a_model_is_no_champion(store: Store, full_journal: Journal) -> None:
+def test_a_run_without_a_model_is_not_registered(store: Store, full_journal: Journal) -> None:
     with pytest.raises(UserError, match="has no model to register"):
-        register_champion(store, NAME, send(store, full_journal))
+        register(store, NAME, send(store, full_journal), {})
 
 
 def test_logging_a_model_does_not_import_torch(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from quintet.tracking.store import Store; from quintet.tracking.journal import Journal\n"
-        "from quintet.tracking.projection import project; from quintet.tracking.registry import register_champion\n"
+        "from quintet.tracking.projection import project; from quintet.tracking.registry import register\n"
         "root = Path(sys.argv[1]); j = Journal(root / 'journal.jsonl'); (root / 'w').touch()\n"
         "j.start('run', experiment='classification')\n"
-        "j.model(root / 'w', settings={}, spec={'shape': [1, 8, 8]})\n"
-        "store = Store(root=root); register_champion(store, 'n', project(store, j.path))\n"
+        "j.model(root / 'w', settings={'task': 'classification'}, spec={'kind': 'image', 'shape': [1, 8, 8]})\n"
+        "store = Store(root=root); register(store, 'n', project(store, j.path), {})\n"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 0
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_a_picture_becomes_what_its_pixels_say(channels: int, mode: str) -> None:
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)).convert(mode)
-    plain = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    wanted = plain[None] if channels == 1 else plain.transpose(2, 0, 1)
-    assert np.array_equal(pixels(encoded(image), (channels, 8, 8), "image 0"), wanted)
-    assert np.array_equal(pixels(plain.tolist(), (channels, 8, 8), "image 0"), wanted)
-    assert pixels(encoded(image.resize((50, 50)), "JPEG"), (channels, 8, 8), "image 0").shape == (channels, 8, 8)
-
-
-def bomb() -> str:
-    """A PNG of a few kilobytes that would fill memory."""
-    return encoded(Image.new("1", (20_000, 20_000)))
-
-
-def square(value: object, size: int = 8) -> list[list[object]]:
-    return [[value] * size for _ in range(size)]
-
-
-BAD: dict[str, tuple[Callable[[], Any], str]] = {
-    "not base64": (lambda: "äöü!", "the text is not base64"),
-    "empty text": (lambda: "", "not a PNG or JPEG"),
-    "text file": (lambda: base64.b64encode(b"hello").decode(), "not a PNG or JPEG"),
-    "other format": (lambda: encoded(Image.new("L", (8, 8)), "BMP"), "not a PNG or JPEG"),
-    "torn": (lambda: encoded(Image.effect_noise((64, 64), 90))[:800], "damaged or unreadable"),
-    "bomb": (bomb, "more than the 16,777,216 pixels allowed"),
-    "long": (lambda: "A" * (32 * 2**20 + 4), "the limit is 33,554,432"),
-    "number": (lambda: 5, "neither a PNG or JPEG in base64 nor pixels"),
-    "nothing": (lambda: None, "neither a PNG or JPEG in base64 nor pixels"),
-    "too small": (lambda: square(1, 7), r"pixels of shape \[7 7\]; this model takes \[8 8\]"),
-    "one row": (lambda: [1] * 8, r"pixels of shape \[8\]"),
-    "colour for grey": (lambda: [[[1, 2, 3]] * 8] * 8, r"pixels of shape \[8 8 3\]"),
-    "ragged": (lambda: [[1] * 8] * 7 + [[1] * 7], "rows of different length"),
-    "too bright": (lambda: square(256), "whole numbers from 0 to 255, here from 256 to 256"),
-    "negative": (lambda: square(-1), "whole numbers from 0 to 255"),
-    "scaled": (lambda: square(0.5), "whole numbers from 0 to 255"),
-    "logical": (lambda: square(True), "whole numbers from 0 to 255"),
-    "texts": (lambda: square("a"), "whole numbers from 0 to 255"),
-    "huge number": (lambda: square(10**40), "whole numbers from 0 to 255"),
-    "empty": (lambda: [[]], r"pixels"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_a_bad_image_is_refused_with_its_reason(case: str) -> None:
-    make, message = BAD[case]
-    with pytest.raises(BadImage, match=message) as caught:
-        pixels(make(), (1, 8, 8), "image 3")
-    assert caught.value.get_http_status_code() == 400
-    assert json.loads(caught.value.serialize_as_json())["message"].startswith("image 3: ")
-
-
-def test_a_request_of_too_many_images_is_refused() -> None:
-    model = ImageClassifier()
-    with pytest.raises(BadImage, match="1025 images in one request; it takes 1 to 1024"):
-        model.predict(None, pd.DataFrame({"image": [""] * 1025}))
-    with pytest.raises(BadImage, match="0 images in one request"):
-        model.predict(None, pd.DataFrame({"image": [[]]}))
 
 
 @pytest.fixture
 def server(store: Store, journal: Journal, closed_port: int) -> Iterator[str]:
     """`mlflow models serve` of the champion, started in the project's root as the documentation says."""
     train(journal)
-    register_champion(store, NAME, send(store, journal))
+    version = register(store, NAME, send(store, journal), {})
+    store.client.set_registered_model_alias(NAME, "champion", version)
     mlflow_command = Path(sys.executable).with_name("mlflow")
     command = [mlflow_command, "models", "serve", "-m", f"models:/{NAME}@champion", "--env-manager", "local"]
     environment = os.environ | {"PATH": f"{mlflow_command.parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}

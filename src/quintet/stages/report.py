@@ -8,15 +8,18 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from quintet.checking import validate
 from quintet.config import Evaluation
 from quintet.errors import UserError
 from quintet.report import build, leaderboard_text
 from quintet.stages import declared
+from quintet.tracking.champion import Candidate, contend
 from quintet.tracking.journal import FILE_NAME, Journal
 from quintet.tracking.projector import Projector
 from quintet.tracking.provenance import provenance
-from quintet.tracking.registry import register_champion
 from quintet.tracking.store import Store, reason
 
 log = logging.getLogger(__name__)
@@ -44,7 +47,8 @@ def report() -> None:
     try:
         store = Store()
         tag_suite(made, store)
-        register_champions(made, store)
+        for verdict in register_champions(made, store):
+            log.info("%s", verdict)
     except Exception as e:  # the report stands without a store
         log.warning("The champions could not be registered in MLflow (%s); `quintet sync` does it later.", reason(e))
 
@@ -70,29 +74,49 @@ def tag_suite(made: dict[str, Any], store: Store) -> None:
                 store.client.set_tag(known.info.run_id, "suite", made["suite"])
 
 
-def register_champions(made: dict[str, Any], store: Store) -> None:
-    """For each task and data set, give the alias 'champion' to the experiment that validation chose.
+def register_champions(made: dict[str, Any], store: Store) -> list[str]:
+    """For each task and data set, let the experiment that validation chose contend for the alias 'champion'.
 
-    Of its seeds the one with the best validation metric is served; the test split has no say in it.
+    Of its seeds the one with the best validation metric is served; the test split has no say in it. Returns the
+    verdicts, a line each.
     """
+    verdicts = []
     for answer in made["answers"]:
-        name, experiment = f"{answer['task']}-{answer['data']}", answer["champion"]
+        experiment = answer["champion"]
         if experiment is None:
             continue
-        row = next(r for r in made["leaderboard"] if r["experiment"] == experiment)
+        row = next(r for r in made["leaderboard"] if (r["experiment"], r["data"]) == (experiment, answer["data"]))
         runs = made["provenance"][f"{answer['task']}/{answer['data']}/{experiment}"]["runs"]
         sign = 1 if row["direction"] == "max" else -1
         best = max(runs, key=lambda run: (sign * run["best"]["value"], -run["best"]["loss"]))
         run = store.find(best["task"], best["run_key"])
         if run is None:
             raise UserError(str(store), f"has no run of {experiment}, seed {best['seed']}", "run: quintet sync")
-        tags = {
-            "experiment": experiment,
-            "seed": str(best["seed"]),
-            "quintet.run_key": best["run_key"],
-            f"validation_{best['best']['metric']}": f"{best['best']['value']:.6g}",
-        }
-        register_champion(store, name, run.info.run_id, tags)
+        candidate = Candidate(
+            task=answer["task"],
+            data=answer["data"],
+            experiment=experiment,
+            run_id=run.info.run_id,
+            digest=row["data_digest"],
+            rows=_validation_rows(experiment, [run["seed"] for run in runs]),
+            higher_is_better=row["direction"] == "max",
+            tags={
+                "seed": str(best["seed"]),
+                "quintet.run_key": best["run_key"],
+                f"validation_{best['best']['metric']}": f"{best['best']['value']:.6g}",
+            },
+        )
+        verdicts.append(contend(store, candidate))
+    return verdicts
+
+
+def _validation_rows(experiment: str, seeds: list[int]) -> pa.Table:
+    """Score of each validation example, for every seed."""
+    tables = []
+    for seed in seeds:
+        table = pq.read_table(OUTPUTS / "runs" / experiment / "train" / f"seed-{seed}" / "validation.parquet")
+        tables.append(table.select(["id", "score", "weight"]).append_column("seed", pa.array([seed] * len(table), pa.int64())))
+    return pa.concat_tables(tables)
 
 
 def leaderboard() -> str:
@@ -111,10 +135,11 @@ def sync() -> str:
 
     store = Store()
     summary = send([OUTPUTS], store)
+    verdicts: list[str] = []
     file = TARGET / "report.json"
     if file.exists():
         made = json.loads(file.read_text(encoding="utf8"))
         tag_suite(made, store)
-        register_champions(made, store)
-    lines = [f"MLflow at {store}: {summary}"]
-    return "\n".join([*lines, *(f"  {journal}: {why}" for journal, why in summary.failed.items())])
+        verdicts = register_champions(made, store)
+    failed = [f"  {journal}: {why}" for journal, why in summary.failed.items()]
+    return "\n".join([f"MLflow at {store}: {summary}", *failed, *verdicts])

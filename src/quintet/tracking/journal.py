@@ -8,7 +8,8 @@ not been sent yet is still in the file. Events, in the order they may come:
     {"at", "event": "params", "values": {}}
     {"at", "event": "tags", "values": {}}
     {"at", "event": "artifact", "file": path relative to the journal, "to": folder within the run's artifacts}
-    {"at", "event": "model", "weights": path relative to the journal, "settings": {}, "spec": {}, "tags": {}}
+    {"at", "event": "model", "weights": path relative to the journal, "files": {name: path}, "settings": {},
+     "spec": {}, "tags": {}}
     {"at", "event": "end", "status": "FINISHED" | "FAILED" | "KILLED"}
 
 "start" comes again when an interrupted run goes on. Numbers that JSON has no word for are the strings "nan",
@@ -153,13 +154,17 @@ class Journal:
         *,
         settings: Mapping[str, Any],
         spec: Mapping[str, Any],
+        files: Mapping[str, Path] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Name trained weights that MLflow shall keep as a model that can be served; `store.log_model` says how.
+        """Name trained weights that MLflow shall keep as a model that can be served; `registry.log_model` says how.
 
         `settings` as in the run's settings.json, `spec` as in the data's spec.json; both are copied into the journal.
+        `files` are what else the task's adapter (`quintet.serving`) needs, such as a vocabulary; as with `artifact`
+        they must stay where they are.
         """
         event = {"event": "model", "weights": self._relative(weights), "settings": settings, "spec": spec}
+        event["files"] = {name: self._relative(file) for name, file in (files or {}).items()}
         self._append({**event, "tags": _checked({k: str(v) for k, v in (tags or {}).items()})})
 
     def end(self, status: Status = "FINISHED") -> None:

@@ -119,9 +119,11 @@ class Projection:
                 client.log_artifact(self.run_id, str(file), event["to"] or None)
         elif kind == "model":
             weights = self._file(event["weights"])
-            if weights:
+            named = event.get("files", {})
+            files = {name: file for name, relative in named.items() if (file := self._file(relative))}
+            if weights and len(files) == len(named):
                 given = {name: event[name] for name in ("settings", "spec", "tags")}
-                log_model(self.store, self.run_id, weights, **given)
+                log_model(self.store, self.run_id, weights, files=files, **given)
         elif kind == "end":
             client.set_terminated(self.run_id, event["status"], end_time=event["at"])
         else:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quintet.errors import UserError
+from quintet.serving import make_adapter
 from quintet.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.types import Schema
+
+    from quintet.serving.adapter import Type
 
 MODEL = "model"
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 def log_model(
@@ -28,12 +31,13 @@ def log_model(
     *,
     settings: Mapping[str, Any],
     spec: Mapping[str, Any],
+    files: Mapping[str, Path] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> str:
-    """Keep trained weights as a model of the run that takes raw images; returns its URI, 'models:/m-…'.
+    """Keep trained weights as a model of the run that takes raw inputs; returns its URI, 'models:/m-…'.
 
-    `settings` as in the run's settings.json, `spec` as in the data's spec.json. A run has one model: if it has it
-    already, nothing is written. Torch is not imported.
+    `settings` as in the run's settings.json, `spec` as in the data's spec.json, `files` what else the adapter of the
+    task asks for. A run has one model: if it has it already, nothing is written. Torch is not imported.
     """
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
@@ -46,7 +50,7 @@ def log_model(
         run.info.experiment_id, name=MODEL, source_run_id=run_id, tags=dict(tags or {}), params=run.data.params
     )
     with tempfile.TemporaryDirectory() as folder:
-        _save(Path(folder), model, weights, settings, spec)
+        _save(Path(folder), model, {"weights": weights, **(files or {})}, settings, spec)
         client.log_model_artifacts(model.model_id, folder + "/model")
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     # Ready only now: what a crash left half written is not found by `model_of`.
@@ -62,11 +66,11 @@ def model_of(store: Store, run_id: str) -> LoggedModel | None:
     return next((m for m in found if m.name == MODEL and m.status == LoggedModelStatus.READY), None)
 
 
-def register_champion(store: Store, name: str, run_id: str, tags: Mapping[str, str] | None = None) -> str:
-    """Give the alias 'champion' of registered model `name` ('classification-digits') to a run's model.
+def register(store: Store, name: str, run_id: str, tags: Mapping[str, str]) -> str:
+    """Make a run's model a version of registered model `name` ('classification-digits'); returns the version.
 
-    Returns the version. A model is registered once: if a version of it exists, the alias moves there. `tags` go
-    to the version (experiment, seed, validation value, run key). Raises `UserError` if the run has no model.
+    A model is registered once: if a version of it exists, it is that one. `tags` go to a new version (experiment,
+    seed, validation value, run key). Raises `UserError` if the run has no model.
     """
     from mlflow.exceptions import MlflowException
 
@@ -80,29 +84,34 @@ def register_champion(store: Store, name: str, run_id: str, tags: Mapping[str, s
         except MlflowException as e:
             if e.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
                 raise
-        versions = client.search_model_versions(f"name = '{name}'")
-        registered = next((v for v in versions if v.run_id == run_id), None)
-        if registered is None:
-            registered = client.create_model_version(
-                name, model.artifact_location, run_id, tags=dict(tags or {}), model_id=model.model_id
-            )
-        if client.get_registered_model(name).aliases.get(CHAMPION) != str(registered.version):
-            client.set_registered_model_alias(name, CHAMPION, str(registered.version))
-    return str(registered.version)
+        for version, known in versions(store, name).items():
+            if known.run_id == run_id:
+                return version
+        made = client.create_model_version(
+            name, model.artifact_location, run_id, tags=dict(tags), model_id=model.model_id
+        )
+    return str(made.version)
+
+
+def versions(store: Store, name: str) -> dict[str, ModelVersion]:
+    """All versions of a registered model by their number; none if there is no such model."""
+    return {str(v.version): v for v in store.client.search_model_versions(f"name = '{name}'")}
+
+
+def aliases(store: Store, name: str) -> dict[str, str]:
+    """The version that each alias of a registered model stands for."""
+    return {alias: str(version) for alias, version in store.client.get_registered_model(name).aliases.items()}
 
 
 def _save(
-    folder: Path, model: LoggedModel, weights: Path, settings: Mapping[str, Any], spec: Mapping[str, Any]
+    folder: Path, model: LoggedModel, files: Mapping[str, Path], settings: Mapping[str, Any], spec: Mapping[str, Any]
 ) -> None:
     """Write MLflow's model folder to `folder`/model."""
     import mlflow.pyfunc
     import pandas as pd
     from mlflow.models import Model, ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import AnyType, Map
 
-    from quintet.tracking.serving import COLUMN
-
+    adapter = make_adapter(settings, spec)
     for name, content in (("settings", settings), ("spec", spec)):
         (folder / f"{name}.json").write_text(json.dumps(content, indent=1), encoding="utf8")
     mlflow.pyfunc.save_model(
@@ -115,32 +124,28 @@ def _save(
         ),
         python_model=str(Path(__file__).with_name("served_model.py")),
         artifacts={
-            "weights": str(weights.resolve()),
+            **{name: str(file.resolve()) for name, file in files.items()},
             "settings": str(folder / "settings.json"),
             "spec": str(folder / "spec.json"),
         },
-        # An image is a text or nested lists of numbers; MLflow has no narrower type for that. Serving checks it.
-        signature=ModelSignature(
-            inputs=Schema([ColSpec(AnyType(), COLUMN)]),  # type: ignore[no-untyped-call]  # mlflow gives it no types
-            outputs=Schema(
-                [
-                    ColSpec(DataType.string, "class"),
-                    ColSpec(DataType.double, "confidence"),
-                    ColSpec(Map(DataType.double), "probabilities"),
-                ]
-            ),
-        ),
-        input_example=pd.DataFrame({COLUMN: [_blank_png(spec["shape"])]}),
+        signature=ModelSignature(inputs=_schema(adapter.takes), outputs=_schema(adapter.gives)),
+        input_example=pd.DataFrame([adapter.example()]),
         # Stated, so that MLflow need not run the model to find out; quintet brings the rest.
         pip_requirements=[f"quintet=={version('quintet')}"],
     )
 
 
-def _blank_png(shape: tuple[int, int, int]) -> str:
-    """A black image of the model's size, as a request holds it."""
-    from PIL import Image
+def _schema(columns: Mapping[str, Type]) -> Schema:
+    """Columns and their types in MLflow's words."""
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType, Array, Map
 
-    channels, height, width = shape
-    buffer = BytesIO()
-    Image.new("RGB" if channels == 3 else "L", (width, height)).save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
+    plain = {"string": DataType.string, "long": DataType.long, "double": DataType.double}
+
+    def of(given: str) -> Any:
+        if given == "any":
+            return AnyType()  # type: ignore[no-untyped-call]  # mlflow gives it no types
+        outer, _, inner = given.rpartition(" of ")
+        return {"": lambda t: t, "map": Map, "list": Array}[outer](plain[inner])
+
+    return Schema([ColSpec(of(given), name) for name, given in columns.items()])

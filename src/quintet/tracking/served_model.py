@@ -2,6 +2,6 @@
 
 from mlflow.models import set_model
 
-from quintet.tracking.serving import ImageClassifier
+from quintet.tracking.serving import ServedModel
 
-set_model(ImageClassifier())
+set_model(ServedModel())
