@@ -21,6 +21,7 @@ HEAVY = {
     "pyarrow",
     "sklearn",
     "PIL",
+    "tokenizers",
     "mlflow",
     "dvc",
     "prefect",

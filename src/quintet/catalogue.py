@@ -35,7 +35,7 @@ def _everything() -> str:
             lines.append(f"  {family:12} {key:13} {entry.title:22} {'/'.join(entry.inputs):14} {entry.paper}")
     lines += ["", "Data sets (data: NAME: {set: …})"]
     for key, data in DATASETS.items():
-        shape = " × ".join(map(str, data.shape))
+        shape = " × ".join(map(str, data.shape)) or data.target
         where = "embedded" if data.embedded else "mirror or download"
         lines.append(f"  {key:15} {data.kind:8} {shape:14} {len(data.classes):3} classes   {data.title} ({where})")
     lines += ["", "Your own data (own_data: NAME: {format: …, path: …})"]

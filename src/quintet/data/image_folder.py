@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from quintet.data.examples import Examples
 from quintet.data.listing import Listing, Problem, list_csv, list_folder
-from quintet.data.options import ImageCsvOptions, OwnOptions
+from quintet.data.options import ImageCsvOptions, OwnImageOptions
 from quintet.data.picture import Unusable, read_picture, strict_reading
 from quintet.data.split import fingerprints
 from quintet.errors import UserError
@@ -30,7 +30,7 @@ _BATCH_BYTES = 64 * 2**20
 _REPORT_SECONDS = 10.0
 
 
-def read(options: OwnOptions, name: str, scratch: Path) -> Examples:
+def read(options: OwnImageOptions, name: str, scratch: Path) -> Examples:
     """All usable pictures, ordered by id and memory-mapped from a file in `scratch`; the others are in `set_aside`."""
     where = f"own_data.{name}"
     root = Path(options.path)
@@ -71,7 +71,7 @@ def read(options: OwnOptions, name: str, scratch: Path) -> Examples:
 
 
 def _decode(
-    listing: Listing, options: OwnOptions, name: str, scratch: Path
+    listing: Listing, options: OwnImageOptions, name: str, scratch: Path
 ) -> tuple[list[int], NDArray[np.uint8], list[Problem]]:
     """Which files are pictures, their pixels [picture channel height width], and what is wrong with the others."""
     shape = (options.channels, *options.image_size)
@@ -97,7 +97,7 @@ def _decode(
     return kept, np.memmap(path, np.uint8, "r+", shape=(len(kept), *shape)), problems
 
 
-def _pictures(listing: Listing, options: OwnOptions, name: str) -> Iterator[NDArray[np.uint8] | str]:
+def _pictures(listing: Listing, options: OwnImageOptions, name: str) -> Iterator[NDArray[np.uint8] | str]:
     """Each file's pixels or what is wrong with it, in order, with a line in the log every ten seconds."""
 
     def one(file: str) -> NDArray[np.uint8] | str:

@@ -13,6 +13,10 @@ Seed = Annotated[int, Ge(0)]
 # An empty path would mean the working directory.
 Text = Annotated[str, MinLen(1)]
 Side = Annotated[int, Interval(ge=1, le=4096)]
+# In tokens; shorter than 16 leaves no room for a question and its answer.
+Length = Annotated[int, Interval(ge=16, le=4096)]
+# The special tokens and an alphabet have to fit in, which for BPE is all 256 bytes.
+Vocabulary = Annotated[int, Interval(ge=300, le=500_000)]
 
 
 def _as_tuple(value: Any) -> Any:
@@ -21,11 +25,10 @@ def _as_tuple(value: Any) -> Any:
 
 
 class Options(BaseModel):
-    """What all data sets share: the fraction of each class that becomes validation, and the seed of the split."""
+    """What all data sets share: the seed of the split, or of the examples where they are generated."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    validation: Fraction
     split_seed: Seed = 0
 
 
@@ -59,25 +62,71 @@ class Cifar10Options(OfficialOptions):
     set: Literal["cifar10"]
 
 
+class TextOptions(Options):
+    """What all texts share: the longest sequence in tokens, special ones included, and how the vocabulary is made."""
+
+    length: Length = 128
+    vocabulary: Vocabulary = 8000
+    tokenizer: Literal["wordpiece", "bpe"] = "wordpiece"
+    lower: bool = True
+
+
+class OfficialTextOptions(NamedOptions, TextOptions):
+    """Texts whose three splits are official. `path` is a folder to read instead of the mirror."""
+
+    path: Text | None = None
+
+
+class Sst2Options(OfficialTextOptions):
+    set: Literal["sst2"]
+    length: Length = 64
+
+
+class NcbiDiseaseOptions(OfficialTextOptions):
+    set: Literal["ncbi-disease"]
+    lower: bool = False
+
+
+class GeneratedOptions(NamedOptions, TextOptions):
+    """Examples that a procedure makes: `split_seed` seeds it, and the three splits come from it."""
+
+    length: Length = 32
+    vocabulary: Vocabulary = 1000
+
+
+class GeneratedSentimentOptions(GeneratedOptions):
+    set: Literal["generated-sentiment"]
+
+
+class GeneratedEntitiesOptions(GeneratedOptions):
+    set: Literal["generated-entities"]
+    lower: bool = False
+
+
 class OwnOptions(Options):
-    """The user's own images below `path`. `image_size` is [height, width]; `channels` 1 is grey, 3 is colour."""
+    """The user's own data at `path`."""
 
     format: str
     path: Text
-    image_size: Annotated[tuple[Side, Side], BeforeValidator(_as_tuple)]
-    channels: Literal[1, 3] = 3
     validation: Fraction = 0.15
     test: Fraction = 0.15
     on_bad: Literal["refuse", "set-aside"] = "refuse"
 
 
-class ImageFolderOptions(OwnOptions):
+class OwnImageOptions(OwnOptions):
+    """Images below the folder `path`. `image_size` is [height, width]; `channels` 1 is grey, 3 is colour."""
+
+    image_size: Annotated[tuple[Side, Side], BeforeValidator(_as_tuple)]
+    channels: Literal[1, 3] = 3
+
+
+class ImageFolderOptions(OwnImageOptions):
     """One folder per class."""
 
     format: Literal["image-folder"]
 
 
-class ImageCsvOptions(OwnOptions):
+class ImageCsvOptions(OwnImageOptions):
     """A CSV in the folder, with the columns file and label, names the images."""
 
     format: Literal["image-csv"]

@@ -13,21 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quintet.data import DATASETS, module_of, outline
+from quintet.data.accept import BAD_FILES, accept
 from quintet.data.examples import Examples
 from quintet.data.listing import write_problems
-from quintet.data.options import DigitsOptions, NamedOptions, Options, OwnOptions
+from quintet.data.options import (
+    DigitsOptions,
+    NamedOptions,
+    OfficialOptions,
+    Options,
+    OwnImageOptions,
+    OwnOptions,
+    TextOptions,
+)
 from quintet.data.spec import SPLITS, DataSpec, Split, digest, load_split, save_spec
-from quintet.data.split import fingerprints, stratified, thin
-from quintet.errors import UserError
+from quintet.data.split import count_copies, fingerprints, stratified, thin
+from quintet.data.text.prepare import prepare_texts
+from quintet.data.text.store import EXAMPLES, TOKENIZER
 
 log = logging.getLogger(__name__)
 
 # Rows are handled by as many at a time.
 _CHUNK_BYTES = 64 * 2**20
-
-BAD_FILES = "bad_files.csv"
-# How many problems the one-line error names; the file beside it has them all.
-_NAMED = 3
 
 
 def prepare(options: Options, name: str, out: Path) -> DataSpec:
@@ -38,19 +44,9 @@ def prepare(options: Options, name: str, out: Path) -> DataSpec:
     """
     out.mkdir(parents=True, exist_ok=True)
     _clear(out)
-    with tempfile.TemporaryDirectory(prefix="reading-", dir=out) as scratch:
-        examples = _read(options, name, Path(scratch))
-        assert examples.inputs.shape[1:] == outline(options).shape, (examples.inputs.shape, outline(options).shape)
-        if isinstance(options, OwnOptions):
-            _accept(options, name, examples, out)
-        if isinstance(options, NamedOptions) and options.subset is not None:
-            examples = _subset(examples, options.subset, options.split_seed)
-        copies = fingerprints(examples.inputs)
-        rows = _split(examples, options, copies)
-        for split in SPLITS:
-            _write_split(out / split, examples, rows[split])
-    write_problems(out / "set_aside.csv", examples.set_aside)
-    spec = _measure(options, name, examples, out, _count_copies(copies, rows))
+    spec = (
+        prepare_texts(options, name, out) if isinstance(options, TextOptions) else _prepare_images(options, name, out)
+    )
     save_spec(out, spec)
     counts = ", ".join(f"{split} {count:,}" for split, count in spec.counts.items())
     log.info("%s: %s; %d classes; %s; took: %s", name, counts, len(spec.classes), spec.digest[:19], spec.source["took"])
@@ -59,13 +55,30 @@ def prepare(options: Options, name: str, out: Path) -> DataSpec:
     return spec
 
 
+def _prepare_images(options: Options, name: str, out: Path) -> DataSpec:
+    with tempfile.TemporaryDirectory(prefix="reading-", dir=out) as scratch:
+        examples = _read(options, name, Path(scratch))
+        assert examples.inputs.shape[1:] == outline(options).shape, (examples.inputs.shape, outline(options).shape)
+        if isinstance(options, OwnOptions):
+            accept(options, name, examples.set_aside, examples.classes, out)
+        if isinstance(options, NamedOptions) and options.subset is not None:
+            examples = _subset(examples, options.subset, options.split_seed)
+        copies = fingerprints(examples.inputs)
+        rows = _split(examples, options, copies)
+        for split in SPLITS:
+            _write_split(out / split, examples, rows[split])
+    write_problems(out / "set_aside.csv", examples.set_aside)
+    return _measure(options, name, examples, out, count_copies(copies, rows))
+
+
 def _clear(out: Path) -> None:
     """Remove what an earlier preparation left: spec.json first, so that no half-cleared folder looks whole.
 
     Removed rather than overwritten, since the files may be links into DVC's cache, or mapped by another process.
     """
-    parts = [f"{split}/{part}.npy" for split in SPLITS for part in ("ids", "inputs", "targets")]
-    for stale in ("spec.json", "set_aside.csv", BAD_FILES, *parts):
+    files = ("ids.npy", "inputs.npy", "targets.npy", EXAMPLES)
+    parts = [f"{split}/{file}" for split in SPLITS for file in files]
+    for stale in ("spec.json", "set_aside.csv", BAD_FILES, TOKENIZER, *parts):
         (out / stale).unlink(missing_ok=True)
 
 
@@ -79,28 +92,6 @@ def _read(options: Options, name: str, scratch: Path) -> Examples:
         examples,
         source={"title": known.title, "licence": known.licence, "source": known.source, **examples.source},
     )
-
-
-def _accept(options: OwnOptions, name: str, examples: Examples, out: Path) -> None:
-    """Raise UserError if the user's data must be mended first; the list of all problems lies in `out` then."""
-    bad = [p for p in examples.set_aside if not p.harmless]
-    refused = bool(bad) and options.on_bad == "refuse"
-    if not refused and len(examples.classes) >= 2:
-        return
-    listed = out / BAD_FILES
-    write_problems(listed, examples.set_aside)
-    where, first = f"own_data.{name}", _printable(", ".join(f"{p.file} ({p.reason})" for p in bad[:_NAMED]))
-    more = f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
-    if refused:
-        right = f"all are listed in {listed}: mend or remove them, or set on_bad: set-aside"
-        raise UserError(where, f"{len(bad):,} files, rows or classes cannot be used: {first}{more}", right)
-    what = f"only {len(examples.classes)} class of {options.path} can be used, {first}{more}"
-    raise UserError(where, what, f"it takes two classes or more; what is wrong is listed in {listed}")
-
-
-def _printable(text: str) -> str:
-    """A file's name may contain a line break or a terminal's control codes."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _set_aside_note(spec: DataSpec, out: Path) -> str:
@@ -121,9 +112,10 @@ def _subset(examples: Examples, fraction: float, seed: int) -> Examples:
 
 def _split(examples: Examples, options: Options, copies: list[bytes]) -> dict[str, NDArray[np.int64]]:
     ids, targets = examples.ids.tolist(), examples.targets
+    assert isinstance(options, DigitsOptions | OfficialOptions | OwnImageOptions), options
     fractions = {"validation": options.validation}
     if examples.test is None:
-        assert isinstance(options, DigitsOptions | OwnOptions), options
+        assert not isinstance(options, OfficialOptions), options
         return stratified(ids, targets, copies, {**fractions, "test": options.test}, options.split_seed)
     held_out, rest = np.flatnonzero(examples.test), np.flatnonzero(~examples.test)
     inner = stratified([ids[i] for i in rest], targets[rest], [copies[i] for i in rest], fractions, options.split_seed)
@@ -147,11 +139,6 @@ def _write_split(folder: Path, examples: Examples, rows: NDArray[np.int64]) -> N
         np.lib.format.write_array_header_1_0(handle, header)
         for chunk in _chunks(examples.inputs, rows):
             handle.write(np.ascontiguousarray(chunk).data)
-
-
-def _count_copies(copies: list[bytes], rows: dict[str, NDArray[np.int64]]) -> dict[str, int]:
-    seen = {copies[i] for split in ("train", "validation") for i in rows[split]}
-    return {"all": len(copies) - len(set(copies)), "test_seen": sum(copies[i] in seen for i in rows["test"])}
 
 
 def _measure(options: Options, name: str, examples: Examples, out: Path, copies: dict[str, int]) -> DataSpec:

@@ -7,6 +7,8 @@ data/prepared/<name>/
         ids.npy              a name for each example, stable between preparations
         inputs.npy           e.g. uint8 [example channel height width]
         targets.npy          e.g. int64 [example]
+
+Texts lie as they were read, in examples.parquet instead of the arrays (`quintet.data.text.store`).
 """
 
 from __future__ import annotations
@@ -36,6 +38,11 @@ class DataSpec:
     'note', what a reader of results must know (a subset, copies). `digest` is the SHA-256 of the arrays
     and ids of all splits. `copies` counts the examples that are an exact copy of an earlier one
     ('all') and the test examples that stand in train or validation as well ('test_seen').
+
+    Of texts (`kind` 'text'), `shape` is (longest sequence, size of the vocabulary, id of the padding, id of
+    the separator), all in tokens of the set's own tokenizer; `target` is 'class', 'tags' (one of `classes` for
+    each word), 'span' (the answer to a question in a context) or 'next' (does the second text follow the first?).
+    `mean` and `std` are empty, `class_counts` is so but for 'class', and `text` says how the texts were cut.
     """
 
     name: str
@@ -51,6 +58,7 @@ class DataSpec:
     source: dict[str, str]
     digest: str
     copies: dict[str, int] = field(default_factory=dict)
+    text: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -76,10 +76,10 @@ def _deal(
 
 
 def thin(
-    ids: Sequence[str], strata: Sequence[tuple[int, bool]], fraction: float, least: int, seed: int
+    ids: Sequence[str], strata: Sequence[tuple[int, int]], fraction: float, least: int, seed: int
 ) -> NDArray[np.int64]:
     """Rows of a subset with `fraction` of each stratum, but at least `least` where it has as many."""
-    members: dict[tuple[int, bool], list[int]] = defaultdict(list)
+    members: dict[tuple[int, int], list[int]] = defaultdict(list)
     for row, stratum in enumerate(strata):
         members[stratum].append(row)
     kept: list[int] = []
@@ -87,3 +87,9 @@ def thin(
         rows.sort(key=lambda row: _turn(seed, "subset", ids[row]))
         kept += rows[: max(least, round(fraction * len(rows)))]
     return np.array(sorted(kept), dtype=np.int64)
+
+
+def count_copies(copies: Sequence[bytes], rows: Mapping[str, NDArray[np.int64]]) -> dict[str, int]:
+    """How many examples copy an earlier one ('all'), how many of test stand in train or validation ('test_seen')."""
+    seen = {copies[i] for split in ("train", "validation") for i in rows[split]}
+    return {"all": len(copies) - len(set(copies)), "test_seen": sum(copies[i] in seen for i in rows["test"])}
