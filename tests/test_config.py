@@ -50,6 +50,8 @@ experiments:
     task: classification
     model: {family: rnn, name: gru}
     training: {batch_size: 32}
+pretraining: {}
+finetuning: {}
 """
 
 
@@ -244,7 +246,7 @@ def test_a_model_of_another_kind_of_data_is_refused_with_those_that_fit(tmp_path
     ("change", "needs"),
     [
         ({"kinds": ("series", "text")}, "series or text data with a class"),
-        ({"target": "value"}, "image data with a value"),
+        ({"target": "value"}, "image or text data with a value"),
     ],
     ids=["kind", "target"],
 )
@@ -330,6 +332,49 @@ def test_any_mapping_is_a_suite_or_one_line(raw):
     is_checked(raw)
 
 
+# -- pre-training and fine-tuning
+
+STARTED = """\
+pretraining:
+  small:
+    data: digits
+    task: classification
+    model: {family: transformer, name: vit, settings: {patch_size: 2, embed_dim: 32, num_heads: 4}}
+    seeds: [7]
+finetuning:
+  tuned: {data: digits, task: classification, pretrained: small, labels: 0.1}
+"""
+
+
+def test_a_fine_tuning_has_the_model_of_its_pretraining(tmp_path):
+    made = check(tmp_path, SOUND.replace("pretraining: {}\nfinetuning: {}\n", STARTED)).experiments
+    assert list(made) == ["vit", "gru", "small", "tuned"]
+    assert made["tuned"].model == made["small"].model
+    assert (made["small"].seeds, made["tuned"].seeds) == ((7,), (0, 1))
+    assert (made["tuned"].pretrained, made["tuned"].fresh, made["tuned"].labels) == ("small", False, 0.1)
+    assert [m.section for m in made.values()] == ["experiments", "experiments", "pretraining", "finetuning"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "pretrained: small",
+            "pretrained: smal",
+            "tuned.pretrained: unknown pre-training 'smal'; did you mean 'small'",
+        ),
+        ("pretrained: small, ", "", "finetuning.tuned: 'pretrained' is missing"),
+        ("  tuned:", "  gru:", "finetuning.gru: 'gru' stands under experiments as well"),
+        ("labels: 0.1", "labels: 0", "finetuning.tuned.labels: is 0; it should be"),
+        ("seeds: [7]", "seeds: []", "pretraining.small.seeds: there are no seeds"),
+        ("pretrained: small", "model: {}", "finetuning.tuned.model: unknown setting 'model'"),
+    ],
+)
+def test_what_is_wrong_with_a_fine_tuning_is_told(tmp_path, old, new, told):
+    text = SOUND.replace("pretraining: {}\nfinetuning: {}\n", STARTED.replace(old, new))
+    assert told in complaint(tmp_path, text)
+
+
 # -- docs/params.md
 
 
@@ -353,6 +398,8 @@ EVERY_KEY = {
     **fields(experiment.Trainer, "trainer."),
     **fields(config.Evaluation, "evaluation."),
     **fields(experiment._Entry, "experiments.NAME."),
+    **fields(experiment._Pretraining, "pretraining.NAME."),
+    **fields(experiment._Finetuning, "finetuning.NAME."),
 }
 DATA_KEYS = {
     f"{section}.NAME.{key}"

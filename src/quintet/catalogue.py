@@ -42,7 +42,8 @@ def _everything() -> str:
     lines += [f"  {key:15} {own.kind:8} {own.title}" for key, own in OWN_FORMATS.items()]
     lines += ["", "Tasks"]
     for key, task in TASKS.items():
-        lines.append(f"  {key:15} ranked by {task.primary}; baselines: {', '.join(task.baselines)}")
+        baselines = dict.fromkeys(name for names in task.baselines.values() for name in names)
+        lines.append(f"  {key:15} ranked by {task.primary}; baselines: {', '.join(baselines)}")
     return "\n".join(lines)
 
 

@@ -15,6 +15,8 @@ _STAGES = {
     "prepare": ("data set", "turn a data set into training, validation and test splits"),
     "baseline": ("baseline", "fit and measure the baselines of one entry under `baselines`"),
     "train": ("experiment", "train every seed of an experiment; a killed training goes on from its last checkpoint"),
+    "pretrain": ("pre-training", "train an entry under `pretraining`, which others start from"),
+    "finetune": ("fine-tuning", "train an entry under `finetuning`, from what a pre-training left"),
     "evaluate": ("experiment", "measure a trained experiment on the test split"),
 }
 
@@ -73,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stage(options: argparse.Namespace) -> None:
     from quintet import config
+    from quintet.experiment import STAGES
 
     # All of the suite is checked, by whichever stage comes first, before any work is done.
     suite = config.load(Path())
@@ -80,7 +83,10 @@ def _stage(options: argparse.Namespace) -> None:
     declared: dict[str, Mapping[str, object]] = {
         "prepare": suite.data,
         "baseline": suite.baselines,
-        "train": suite.experiments,
+        **{
+            stages[0]: {name: made for name, made in suite.experiments.items() if made.section == section}
+            for section, stages in STAGES.items()
+        },
         "evaluate": suite.experiments,
     }
     if name not in declared[stage]:
@@ -93,14 +99,14 @@ def _stage(options: argparse.Namespace) -> None:
         from quintet.stages.baseline import baseline
 
         baseline(name)
-    elif stage == "train":
-        from quintet.stages.train import train
-
-        train(name)
-    else:
+    elif stage == "evaluate":
         from quintet.stages.evaluate import evaluate
 
-        evaluate(name)
+        evaluate(name, suite.experiments[name].section)
+    else:
+        from quintet.stages.train import train
+
+        train(name, suite.experiments[name].section)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -125,10 +131,9 @@ def _check(options: argparse.Namespace) -> None:
     from quintet import config
 
     suite = config.load(Path())
-    trainings = len(suite.experiments) * len(suite.seeds)
     print(
         f"params.yaml is sound: suite {suite.suite}, {len(suite.data)} data set(s), "
-        f"{len(suite.experiments)} experiment(s) × {len(suite.seeds)} seed(s) = {trainings} training(s)"
+        f"{len(suite.experiments)} experiment(s), {suite.trainings} training(s), seeds counted"
     )
 
 

@@ -15,7 +15,7 @@ from quintet.checking import Where, shown, validate, well_named
 from quintet.data import check_source, named_options, outline, own_options
 from quintet.data.options import Options
 from quintet.errors import UserError, unknown
-from quintet.experiment import Experiment, Seed, checked_seeds, experiment
+from quintet.experiment import STAGES, Experiment, Model, Seed, checked_seeds, experiment
 from quintet.models import FAMILIES, member
 from quintet.tasks import TASKS, task
 from quintet.training.settings import Settings
@@ -54,7 +54,7 @@ class DataEntry:
 
 @dataclass(frozen=True)
 class Suite:
-    """A whole params.yaml."""
+    """A whole params.yaml; `experiments` are those of all sections, pre-trainings before fine-tunings."""
 
     suite: str
     seeds: tuple[int, ...]
@@ -62,6 +62,11 @@ class Suite:
     baselines: dict[str, Baseline]
     evaluation: Evaluation
     experiments: dict[str, Experiment]
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings that is, seeds counted."""
+        return sum(len(made.seeds) for made in self.experiments.values())
 
 
 class _File(Settings):
@@ -79,6 +84,8 @@ class _File(Settings):
     trainer: dict[str, Any]
     evaluation: dict[str, Any]
     experiments: dict[str, Any]
+    pretraining: dict[str, Any]
+    finetuning: dict[str, Any]
 
 
 def load(root: Path) -> Suite:
@@ -91,7 +98,10 @@ def check(raw: Mapping[str, Any], where: Where) -> Suite:
     """Check all of a suite, names and types and combinations, without reading data or importing torch."""
     missing = [
         section
-        for section in ("data", "own_data", "baselines", "training", "trainer", "evaluation")
+        for section in (
+            *("data", "own_data", "baselines", "training", "trainer", "evaluation"),
+            *("experiments", "pretraining", "finetuning"),
+        )
         if section not in raw
     ]
     if missing and raw.keys() <= _File.model_fields.keys():
@@ -103,23 +113,38 @@ def check(raw: Mapping[str, Any], where: Where) -> Suite:
     seeds = checked_seeds(file.seeds, where)
     data = _data(file, where)
     baselines = {name: _baseline(name, entry, data, where) for name, entry in file.baselines.items()}
-    if not file.experiments:
+    if not (file.experiments or file.pretraining or file.finetuning):
         raise UserError(where("experiments"), "no experiment is declared", "see suites/embedded.yaml")
-    experiments = {}
-    for name, entry in file.experiments.items():
-        well_named(name, where("experiments", name))
-        made = experiment(name, entry, seeds, file.training, file.trainer, where)
+    experiments = _experiments(file, seeds, where)
+    for name, made in experiments.items():
+        here = (made.section, name)
         if made.data not in data:
-            raise unknown(where("experiments", name, "data"), "data set", made.data, data)
+            raise unknown(where(*here, "data"), "data set", made.data, data)
         _fits(made, data[made.data], where)
         if not any(b.data == made.data and b.task == made.task for b in baselines.values()):
             right = f"add under baselines: '{made.data}: {{data: {made.data}, task: {made.task}}}'"
-            raise UserError(
-                where("experiments", name), f"no baseline is declared for {made.task} on {made.data}", right
-            )
-        experiments[name] = made
+            raise UserError(where(*here), f"no baseline is declared for {made.task} on {made.data}", right)
     evaluation = validate(Evaluation, file.evaluation, where, "evaluation")
     return Suite(file.suite, seeds, data, baselines, evaluation, experiments)
+
+
+def _experiments(file: _File, seeds: tuple[int, ...], where: Where) -> dict[str, Experiment]:
+    made: dict[str, Experiment] = {}
+    for section in STAGES:
+        entries = getattr(file, section)
+        for name, entry in entries.items():
+            well_named(name, where(section, name))
+            if name in made:
+                right = "choose another name: both would write outputs/runs/" + name
+                raise UserError(where(section, name), f"'{name}' stands under {made[name].section} as well", right)
+            model = None
+            if section == "finetuning":
+                key = entry.get("pretrained") if isinstance(entry, Mapping) else None
+                if isinstance(key, str) and key not in file.pretraining:
+                    raise unknown(where(section, name, "pretrained"), "pre-training", key, file.pretraining)
+                model = made[key].model if isinstance(key, str) else Model(family="", name="")
+            made[name] = experiment(name, entry, seeds, file.training, file.trainer, where, section, model)
+    return made
 
 
 def data_entry(section: Literal["data", "own_data"], name: str, entry: Any, where: Where) -> DataEntry:
@@ -160,8 +185,8 @@ def _baseline(name: str, entry: Any, data: Mapping[str, DataEntry], where: Where
 
 def _fits(made: Experiment, data: DataEntry, where: Where) -> None:
     """Does this model take this data, for this task?"""
-    _task_fits(made.task, data, where("experiments", made.name))
-    at = where("experiments", made.name, "model")
+    _task_fits(made.task, data, where(made.section, made.name))
+    at = where(made.section, made.name, "pretrained" if made.section == "finetuning" else "model")
     architecture = member(made.model.family, made.model.name)
     if data.kind not in architecture.inputs:
         fitting = ", ".join(n for members in FAMILIES.values() for n, m in members.items() if data.kind in m.inputs)
@@ -172,7 +197,7 @@ def _fits(made: Experiment, data: DataEntry, where: Where) -> None:
     if data.kind == "image" and crop >= side:
         height, width = data.shape[1:]
         what = f"augment.crop {crop} would leave nothing of images of {height} x {width}"
-        raise UserError(where("experiments", made.name), what, f"take {side - 1} at most")
+        raise UserError(where(made.section, made.name), what, f"take {side - 1} at most")
     reason = architecture.fits(made.model.settings, data.shape)
     if reason:
         raise UserError(at, f"{made.model.name} does not fit '{made.data}': {reason}")

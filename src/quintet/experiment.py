@@ -18,6 +18,16 @@ from quintet.training.settings import Settings, Training
 _Settings = TypeVar("_Settings", bound=Settings)
 # What Lightning and numpy take alike.
 Seed = Annotated[int, Interval(ge=0, lt=2**32)]
+Share = Annotated[float, Interval(gt=0, le=1)]
+
+
+Section = Literal["experiments", "pretraining", "finetuning"]
+# The DVC stages that train and measure the entries of each section of params.yaml.
+STAGES: dict[Section, tuple[str, str]] = {
+    "experiments": ("train", "evaluate"),
+    "pretraining": ("pretrain", "evaluate-pretraining"),
+    "finetuning": ("finetune", "evaluate-finetuning"),
+}
 
 
 class Model(Settings):
@@ -43,27 +53,62 @@ class Trainer(Settings):
 
 
 class Experiment(Settings):
-    """One experiment, complete: shared training settings and its own merged, defaults filled in."""
+    """One experiment, complete: shared training settings and its own merged, defaults filled in.
+
+    `pretrained` names the pre-training whose vocabulary it uses, and whose weights it starts from unless it is
+    `fresh`. `labels` is the share of the training split that it learns from.
+    """
 
     name: str
+    section: Section = "experiments"
     data: str
     task: str
     model: Model
     training: Training
     trainer: Trainer
     seeds: tuple[Seed, ...] = Field(strict=False)
+    labels: Share = 1.0
+    pretrained: str | None = None
+    fresh: bool = False
     expect: dict[str, float] = Field(default_factory=dict)
 
 
-class _Entry(Settings):
-    """One entry under `experiments`, as written."""
+class _Shared(Settings):
+    """What every entry may say, as written."""
 
     data: str
     task: str
-    model: Model
     training: dict[str, Any] = Field(default_factory=dict)
     trainer: dict[str, Any] = Field(default_factory=dict)
+    seeds: list[Seed] | None = None
     expect: dict[str, float] = Field(default_factory=dict)
+
+
+class _Pretraining(_Shared):
+    """One entry under `pretraining`."""
+
+    model: Model
+
+
+class _Entry(_Pretraining):
+    """One entry under `experiments`."""
+
+    labels: Share = 1.0
+
+
+class _Finetuning(_Shared):
+    """One entry under `finetuning`; its model is that of the pre-training."""
+
+    pretrained: str
+    fresh: bool = False
+    labels: Share = 1.0
+
+
+_ENTRIES: dict[Section, type[_Entry | _Pretraining | _Finetuning]] = {
+    "experiments": _Entry,
+    "pretraining": _Pretraining,
+    "finetuning": _Finetuning,
+}
 
 
 def experiment(
@@ -73,20 +118,21 @@ def experiment(
     training: Mapping[str, Any],
     trainer: Mapping[str, Any],
     where: Where,
+    section: Section = "experiments",
+    pretrained_model: Model | None = None,
 ) -> Experiment:
-    """One complete experiment from its entry and what all share; raises `UserError`.
+    """One complete experiment from its entry under `section` and what all share; raises `UserError`.
 
-    A key of the entry's `training` or `trainer` replaces the shared key as a whole.
+    A key of the entry's `training` or `trainer` replaces the shared key as a whole. A fine-tuning has the model of
+    its pre-training, `pretrained_model`.
     """
-    here = ("experiments", name)
-    own = validate(_Entry, entry, where, *here)
-    try:
-        architecture = member(own.model.family, own.model.name)
-    except UserError as e:  # its place is 'model.family' or 'model.name'
-        raise UserError(where(*here, *e.where.split(".")), e.what, e.right) from None
-    # YAML has lists only; the constructors take tuples.
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in own.model.settings.items()}
-    settings = validate(settings_of(architecture.path), given, where, *here, "model", "settings").model_dump()
+    here = (section, name)
+    own = validate(_ENTRIES[section], entry, where, *here)
+    if isinstance(own, _Finetuning):
+        assert pretrained_model is not None
+        model = pretrained_model
+    else:
+        model = _complete(own.model, where, here)
     learnt = task(own.task, where(*here, "task"))
     for metric in own.expect:
         if metric not in learnt.metrics:
@@ -95,10 +141,14 @@ def experiment(
         name=name,
         data=own.data,
         task=own.task,
-        model=Model(family=own.model.family, name=own.model.name, settings=settings),
+        section=section,
+        model=model,
         training=_merged(Training, training, own.training, where, "training", here),
         trainer=_merged(Trainer, trainer, own.trainer, where, "trainer", here),
-        seeds=checked_seeds(seeds, where),
+        seeds=checked_seeds(seeds if own.seeds is None else own.seeds, where, *(() if own.seeds is None else here)),
+        labels=getattr(own, "labels", 1.0),
+        pretrained=own.pretrained if isinstance(own, _Finetuning) else None,
+        fresh=isinstance(own, _Finetuning) and own.fresh,
         expect=own.expect,
     )
     processes = made.trainer.devices * made.trainer.num_nodes if isinstance(made.trainer.devices, int) else 1
@@ -108,6 +158,18 @@ def experiment(
         what = f"batch_size {made.training.batch_size} can not be split evenly over {processes} processes{parts}"
         raise UserError(where(*here), what, f"take a multiple of {shares}")
     return made
+
+
+def _complete(model: Model, where: Where, here: tuple[str, str]) -> Model:
+    """The model with its paper's settings filled in."""
+    try:
+        architecture = member(model.family, model.name)
+    except UserError as e:  # its place is 'model.family' or 'model.name'
+        raise UserError(where(*here, *e.where.split(".")), e.what, e.right) from None
+    # YAML has lists only; the constructors take tuples.
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in model.settings.items()}
+    settings = validate(settings_of(architecture.path), given, where, *here, "model", "settings").model_dump()
+    return Model(family=model.family, name=model.name, settings=settings)
 
 
 def _merged(
@@ -127,12 +189,12 @@ def _merged(
     return validate(model, {**shared, **own}, source)
 
 
-def checked_seeds(seeds: Sequence[int], where: Where) -> tuple[int, ...]:
+def checked_seeds(seeds: Sequence[int], where: Where, *here: str) -> tuple[int, ...]:
     """Seeds, at least one and each once; raises `UserError`."""
     if not seeds:
         raise UserError(
-            where("seeds"), "there are no seeds, so nothing would be trained", "give at least one, such as [0]"
+            where(*here, "seeds"), "there are no seeds, so nothing would be trained", "give at least one, such as [0]"
         )
     if len(set(seeds)) < len(seeds):
-        raise UserError(where("seeds"), f"a seed stands twice in {list(seeds)}", "give each seed once")
+        raise UserError(where(*here, "seeds"), f"a seed stands twice in {list(seeds)}", "give each seed once")
     return tuple(seeds)

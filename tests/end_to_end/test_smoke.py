@@ -88,7 +88,7 @@ def test_dvc_shows_metrics_and_plots(evaluated: Project) -> None:
     assert set(found) == {"accuracy", "macro_f1", "nll", "calibration_error"}
     evaluated.dvc("plots", "show")
     page = (evaluated.root / "dvc_plots/index.html").read_text(encoding="utf8")
-    assert "Validation accuracy" in page
+    assert "Validation score" in page
     assert "Confusion on the test split" in page
 
 

@@ -24,6 +24,8 @@ def build(
     suite: str,
     experiments: Sequence[str],
     baselines: Sequence[str],
+    pretraining: Sequence[str] = (),
+    finetuning: Sequence[str] = (),
     failed: Collection[str] = (),
     claims: Sequence[Mapping[str, Any]] = (),
     resamples: int = RESAMPLES,
@@ -38,7 +40,7 @@ def build(
     `resamples` and `level` are those that evaluation drew its intervals with; the differences between
     rows get theirs likewise.
     """
-    collected = collect(outputs, suite, experiments, baselines, failed)
+    collected = collect(outputs, suite, experiments, baselines, failed, pretraining, finetuning)
     if not collected.evaluated:
         raise UserError(str(outputs), "holds no evaluated experiment", "run: dvc repro")
     boards = leaderboards(collected, resamples=resamples, level=level)

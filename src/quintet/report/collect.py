@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from quintet.errors import UserError
 from quintet.evaluation.statistics import Estimate
+from quintet.experiment import STAGES, Section
 
 CURVE_COLUMNS = ("step", "epoch", "seconds", "train_loss", "validation_loss", "validation_score", "learning_rate")
 
@@ -108,9 +109,15 @@ class Collected:
 
 
 def collect(
-    outputs: Path, suite: str, experiments: Sequence[str], baselines: Sequence[str], failed: Collection[str] = ()
+    outputs: Path,
+    suite: str,
+    experiments: Sequence[str],
+    baselines: Sequence[str],
+    failed: Collection[str] = (),
+    pretraining: Sequence[str] = (),
+    finetuning: Sequence[str] = (),
 ) -> Collected:
-    """Read what the declared experiments and baselines left under `outputs`.
+    """Read what the declared experiments, pre-trainings, fine-tunings and baselines left under `outputs`.
 
     One without an evaluation is listed as missing, and so is one of whose stages ('train@lstm') one is
     among `failed`: what an earlier run left of it is no result of this one. A folder that is there but
@@ -120,14 +127,16 @@ def collect(
     evaluated: list[Evaluated] = []
     galleries: dict[str, Gallery] = {}
     missing = []
-    for name in experiments:
-        folder = outputs / "runs" / name
-        stale = {f"train@{name}", f"evaluate@{name}"} & set(failed)
-        if (folder / "evaluate").is_dir() and not stale:
-            training = _training(folder / "train", f"train@{name}")
-            evaluated.append(_evaluated(folder / "evaluate", f"evaluate@{name}", training))
-        else:
-            missing.append(f"evaluate@{name}")
+    sections: dict[Section, Sequence[str]]
+    sections = {"experiments": experiments, "pretraining": pretraining, "finetuning": finetuning}
+    for section, names in sections.items():
+        for name in names:
+            folder = outputs / "runs" / name
+            train, evaluate = (f"{stage}@{name}" for stage in STAGES[section])
+            if (folder / "evaluate").is_dir() and not {train, evaluate} & set(failed):
+                evaluated.append(_evaluated(folder / "evaluate", evaluate, _training(folder / "train", train)))
+            else:
+                missing.append(evaluate)
     for key in baselines:
         folder = outputs / "baselines" / key
         if not folder.is_dir() or f"baseline@{key}" in failed:

@@ -26,9 +26,16 @@ METRIC_TITLES = {
     "macro_f1": "Macro-F1",
     "nll": "Negative log-likelihood",
     "calibration_error": "Calibration error",
+    "entity_f1": "Entity F1",
+    "answer_f1": "Answer F1",
+    "next_accuracy": "Next-sentence accuracy",
+    "masked_accuracy": "Masked-word accuracy",
 }
 # Shares are read as percentages; their differences are points.
-SHARES = {"accuracy", "macro_f1", "calibration_error"}
+SHARES = {
+    *("accuracy", "macro_f1", "calibration_error", "entity_f1", "entity_precision", "entity_recall", "word_accuracy"),
+    *("answer_f1", "exact_match", "masked_accuracy", "next_accuracy"),
+}
 COST_TITLES = {
     "train_seconds": "training time",
     "parameters": "parameters",
@@ -42,7 +49,7 @@ def family_title(family: str) -> str:
 
 
 def metric_title(metric: str) -> str:
-    return METRIC_TITLES.get(metric, metric.replace("_", " "))
+    return METRIC_TITLES.get(metric, metric.replace("_", " ").capitalize())
 
 
 @dataclass(frozen=True)

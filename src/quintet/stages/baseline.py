@@ -34,7 +34,7 @@ def baseline(key: str) -> None:
     out = Path("outputs/baselines", key)
     objective = load_objective(entry.task, Path("data/prepared", entry.data))
     train, validation, test = (objective.inputs.load(split) for split in ("train", "validation", "test"))
-    for name in TASKS[entry.task].baselines:
+    for name in TASKS[entry.task].baselines[objective.spec.kind]:
         started, clock = datetime.now(UTC), time.perf_counter()
         fitted = fit(entry.task, name, objective, train, validation)
         _write(key, name, entry, objective, fitted, test, measuring, started, time.perf_counter() - clock, out / name)

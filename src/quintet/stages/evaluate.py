@@ -20,6 +20,7 @@ from quintet.checking import validate
 from quintet.config import Evaluation
 from quintet.data.spec import DataSpec
 from quintet.evaluation.latency import latency
+from quintet.experiment import STAGES, Section
 from quintet.models import member
 from quintet.stages import declared, figures, results
 from quintet.stages.environment import environment
@@ -34,14 +35,14 @@ from quintet.training.weights import load_weights
 from quintet.training.work import flops
 
 
-def evaluate(name: str) -> None:
+def evaluate(name: str, section: Section = "experiments") -> None:
     """Measure experiment `name` and write outputs/runs/<name>/evaluate and outputs/metrics/<name>.json."""
     started = time.perf_counter()
-    shown = declared.parameters(f"evaluate@{name}")
+    shown = declared.parameters(f"{STAGES[section][1]}@{name}")
     measuring = validate(Evaluation, shown.get("evaluation", {}), declared.plain_where, "evaluation")
     trained, out = Path("outputs/runs", name, "train"), Path("outputs/runs", name, "evaluate")
     settings = _json(trained / "settings.json")
-    objective = load_objective(settings["task"], Path("data/prepared", settings["data"]))
+    objective = load_objective(settings["task"], Path("data/prepared", settings["data"]), trained)
     test = objective.inputs.load("test")
     runs = {seed: _json(trained / f"seed-{seed}/run.json") for seed in settings["seeds"]}
 
@@ -57,7 +58,7 @@ def evaluate(name: str) -> None:
         "data": settings["data"],
         "family": model["family"],
         "model": model["name"],
-        "title": member(model["family"], model["name"]).titled(model["settings"]),
+        "title": member(model["family"], model["name"]).titled(model["settings"]) + _start(settings),
         "primary": task.primary,
         "direction": "max" if task.higher_is_better else "min",
         "files": results.write_examples(out, objective, found),
@@ -80,6 +81,13 @@ def evaluate(name: str) -> None:
         _track(out, trained, seed, run, objective.metrics(found[seed]), evaluation, settings, objective.spec)
 
 
+def _start(settings: dict[str, Any]) -> str:
+    """Of a fine-tuned network, whether it began with the pre-training's weights or is the control."""
+    if settings["pretrained"] is None:
+        return ""
+    return ", from scratch" if settings["fresh"] else ", pre-trained"
+
+
 def _cost(
     network: nn.Module, objective: Objective, training: Training, runs: list[dict[str, Any]], measuring: Evaluation
 ) -> dict[str, Any]:
@@ -89,10 +97,10 @@ def _cost(
     with torch.inference_mode():
         for batch in measuring.latency_batches:
             inputs = objective.inputs.example(batch, cpu)
-            timed[str(batch)] = latency(partial(network, inputs), batch, measuring.latency_seconds)
+            timed[str(batch)] = latency(partial(objective.called(network), inputs), batch, measuring.latency_seconds)
     return {
         "parameters": runs[0]["parameters"],
-        "flops": flops(network, objective.inputs.example(1, cpu)),
+        "flops": flops(objective.called(network), objective.inputs.example(1, cpu)),
         "train_seconds": plain.fmean(run["train_seconds"] for run in runs),
         "samples_per_second": {batch: t["samples_per_second"] for batch, t in timed.items()},
         "latency_ms": {batch: {"p50": t["p50"], "p99": t["p99"]} for batch, t in timed.items()},

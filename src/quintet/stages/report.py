@@ -36,7 +36,9 @@ def report() -> None:
         OUTPUTS,
         TARGET,
         suite=shown["suite"],
-        experiments=list(shown["experiments"]),
+        experiments=list(shown.get("experiments", {})),
+        pretraining=list(shown.get("pretraining", {})),
+        finetuning=list(shown.get("finetuning", {})),
         baselines=list(shown["baselines"]),
         # The flow makes the report even if stages failed, and says which.
         failed=[name for name in os.environ.get("QUINTET_MISSING_STAGES", "").split(",") if name],
@@ -115,7 +117,9 @@ def _validation_rows(experiment: str, seeds: list[int]) -> pa.Table:
     tables = []
     for seed in seeds:
         table = pq.read_table(OUTPUTS / "runs" / experiment / "train" / f"seed-{seed}" / "validation.parquet")
-        tables.append(table.select(["id", "score", "weight"]).append_column("seed", pa.array([seed] * len(table), pa.int64())))
+        tables.append(
+            table.select(["id", "score", "weight"]).append_column("seed", pa.array([seed] * len(table), pa.int64()))
+        )
     return pa.concat_tables(tables)
 
 

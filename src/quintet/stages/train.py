@@ -27,7 +27,7 @@ from torch import nn
 
 from quintet.data.spec import DataSpec
 from quintet.errors import UserError
-from quintet.experiment import Experiment, experiment
+from quintet.experiment import STAGES, Experiment, Model, Section, experiment
 from quintet.stages import declared
 from quintet.stages.environment import environment
 from quintet.tasks import TASKS
@@ -39,7 +39,7 @@ from quintet.tracking.provenance import provenance
 from quintet.training.checkpoints import BestWeights, ResumePoint
 from quintet.training.precision import Precision, choose
 from quintet.training.progress import Progress
-from quintet.training.weights import load_weights
+from quintet.training.weights import load_part, load_weights
 
 log = logging.getLogger(__name__)
 
@@ -53,33 +53,41 @@ SCRATCH = Path(".scratch")
 _CURVES = ("train_loss", "validation_loss", "validation_score", "learning_rate")
 
 
-def train(name: str) -> None:
-    """Train every seed of experiment `name` and write outputs/runs/<name>/train.
+def train(name: str, section: Section = "experiments") -> None:
+    """Train every seed of the experiment `name`, an entry of `section`, and write outputs/runs/<name>/train.
 
     Work in progress lies in .scratch, in a folder named by everything that determines the result, so
     that a killed training goes on and a changed setting never resumes a stale one. The outputs appear
     when all seeds are done. Raises `SystemExit` if the training was interrupted.
     """
-    stage = f"train@{name}"
+    stage = f"{STAGES[section][0]}@{name}"
     shown = declared.parameters(stage)
+    entry = shown[section][name]
+    source = Path("outputs/runs", entry["pretrained"], "train") if "pretrained" in entry else None
     made = experiment(
         name,
-        shown["experiments"][name],
+        entry,
         shown["seeds"],
         shown.get("training", {}),
         shown.get("trainer", {}),
         declared.plain_where,
+        section,
+        _pretrained_model(source) if source else None,
     )
     if made.trainer.accelerator == "gpu" and not torch.cuda.is_available():
-        where = declared.plain_where("experiments", name, "trainer", "accelerator")
+        where = declared.plain_where(section, name, "trainer", "accelerator")
         raise UserError(where, "is 'gpu', and torch sees no GPU here", "set it to auto or cpu")
-    objective = load_objective(made.task, Path("data/prepared", made.data))
-    scratch = SCRATCH / f"{name}-{_key(made, objective.spec, declared.code_digest(stage))[:16]}"
+    prepared = Path("data/prepared", made.data)
+    objective = load_objective(made.task, prepared, source)
+    weights = source / f"seed-{_first_seed(source)}" / "weights.safetensors" if source and not made.fresh else None
+    scratch = SCRATCH / f"{name}-{_key(made, objective.spec, declared.code_digest(stage), weights)[:16]}"
     # Decided before any training, so that all processes of a distributed training decide alike.
     pending = [seed for seed in made.seeds if not (scratch / f"seed-{seed}" / "run.json").exists()]
     for seed in pending:
-        _Run(made, objective, scratch / f"seed-{seed}", seed).train()
+        _Run(made, objective, scratch / f"seed-{seed}", seed, weights).train()
     if _is_first_process():
+        for file, text in objective.inputs.kept().items():
+            (scratch / file).write_text(text, encoding="utf8")
         (scratch / "settings.json").write_text(json.dumps(_settings(made), indent=1), encoding="utf8")
         _publish(scratch, Path("outputs/runs", name, "train"))
 
@@ -87,8 +95,9 @@ def train(name: str) -> None:
 class _Run:
     """The training of one seed."""
 
-    def __init__(self, made: Experiment, objective: Objective, folder: Path, seed: int) -> None:
+    def __init__(self, made: Experiment, objective: Objective, folder: Path, seed: int, weights: Path | None) -> None:
         self.experiment, self.objective, self.folder, self.seed = made, objective, folder, seed
+        self.pretrained_weights = weights
         self.task = TASKS[made.task]
         self.first = _is_first_process()
         if self.first:
@@ -97,12 +106,14 @@ class _Run:
     def train(self) -> None:
         pl.seed_everything(self.seed, workers=True, verbose=False)
         network = self.objective.network(self.experiment.model.model_dump())
+        if self.pretrained_weights:
+            load_part(network.encoder, self.pretrained_weights, "encoder.")  # type: ignore[arg-type]
         precision = self._precision(network)
         module = Supervised(
             self.experiment.name,
             network.to(memory_format=precision.memory_format),  # type: ignore[call-overload]
             self.objective,
-            self.objective.inputs.load("train"),
+            self.objective.inputs.load("train", self.experiment.labels, self.seed),
             self.objective.inputs.load("validation"),
             self.experiment.training,
             self.seed,
@@ -148,7 +159,7 @@ class _Run:
         training = self.experiment.training
         size = training.batch_size // training.accumulate
         if size % processes:
-            where = declared.plain_where("experiments", self.experiment.name)
+            where = declared.plain_where(self.experiment.section, self.experiment.name)
             what = f"batch_size {size} can not be split evenly over {processes} devices"
             raise UserError(where, what, f"take a multiple of {processes}, or set trainer.devices")
 
@@ -159,7 +170,7 @@ class _Run:
         training = self.experiment.training
         size = max(1, training.batch_size // training.accumulate // processes)
         example = self.objective.inputs.example(size, torch.device("cpu"))
-        return choose(trainer.precision, network, example, on_gpu)
+        return choose(trainer.precision, self.objective.called(network), example, on_gpu)
 
     def _trainer(
         self, precision: Precision, best: BestWeights, resume: ResumePoint, journal: Journal | None
@@ -248,7 +259,7 @@ class _Run:
             "model": made.model.name,
             "commit": tags.get("git.commit"),
             "dirty": tags.get("git.dirty") == "true",
-            "dvc_stage": f"train@{made.name}",
+            "dvc_stage": f"{STAGES[made.section][0]}@{made.name}",
             "started_at": _utc(starts[0]["at"]),
             "ended_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "train_seconds": module.seconds,
@@ -261,6 +272,18 @@ class _Run:
             "resumed": len(starts) - 1,
             "environment": environment(trainer),
         }
+
+
+def _pretrained_model(source: Path) -> Model:
+    """The model that a pre-training trained."""
+    settings = json.loads((source / "settings.json").read_text(encoding="utf8"))
+    return Model.model_validate(settings["model"])
+
+
+def _first_seed(source: Path) -> int:
+    """The pre-training that is gone on from; like a published checkpoint, it is one."""
+    seeds: list[int] = json.loads((source / "settings.json").read_text(encoding="utf8"))["seeds"]
+    return seeds[0]
 
 
 def _is_first_process() -> bool:
@@ -311,10 +334,12 @@ def _settings(made: Experiment) -> dict[str, Any]:
     return {"experiment": dumped.pop("name"), **dumped}
 
 
-def _key(made: Experiment, spec: DataSpec, code: str) -> str:
+def _key(made: Experiment, spec: DataSpec, code: str, weights: Path | None) -> str:
     """A hash of everything that determines the result; which seeds there are does not change any one of them."""
     settings = made.model_dump(mode="json", exclude={"seeds", "expect"})
     parts = [json.dumps(settings, sort_keys=True), spec.digest, code, torch.__version__, version("pytorch-lightning")]
+    if weights:
+        parts.append(hashlib.sha256(weights.read_bytes()).hexdigest())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from quintet.data.spec import DataSpec, Split, load_spec
 from quintet.evaluation.statistics import Measure
 from quintet.tasks import TASKS
-from quintet.training.inputs import INPUTS
+from quintet.training.inputs import inputs_of
 from quintet.training.settings import Training
 
 
@@ -63,12 +63,13 @@ class Predictions:
 class Objective(ABC):
     """A task on one prepared data set.
 
-    `prepared` is its folder; without one (in a notebook, in tests) splits are handed over by hand.
+    `prepared` is its folder; without one (in a notebook, in tests) splits are handed over by hand. `vocabulary` is a
+    folder with the tokenizer to cut texts with, where it is not the data's own.
     """
 
-    def __init__(self, spec: DataSpec, prepared: Path | None = None) -> None:
+    def __init__(self, spec: DataSpec, prepared: Path | None = None, vocabulary: Path | None = None) -> None:
         self.spec = spec
-        self.inputs = INPUTS[spec.kind](spec, prepared)
+        self.inputs = inputs_of(spec, prepared, vocabulary)
 
     @abstractmethod
     def network(self, model: Mapping[str, Any]) -> nn.Module:
@@ -85,6 +86,10 @@ class Objective(ABC):
     @abstractmethod
     def measures(self, found: Predictions) -> dict[str, Measure]:
         """The task's metrics as functions of resampled examples."""
+
+    def called(self, network: nn.Module) -> nn.Module:
+        """`network` as it can be called with inputs alone, to measure its work and its speed."""
+        return network
 
     def metrics(self, found: Predictions) -> dict[str, float]:
         """The task's metrics."""
@@ -106,8 +111,8 @@ class Objective(ABC):
             yield rows, network(self.inputs.network_input(inputs.to(device))), targets
 
 
-def load_objective(task: str, prepared: Path) -> Objective:
+def load_objective(task: str, prepared: Path, vocabulary: Path | None = None) -> Objective:
     """The task called `task` in TASKS on the data prepared in a folder."""
     module, _, name = TASKS[task].path.partition(":")
-    made: Objective = getattr(importlib.import_module(module), name)(load_spec(prepared), prepared)
+    made: Objective = getattr(importlib.import_module(module), name)(load_spec(prepared), prepared, vocabulary)
     return made

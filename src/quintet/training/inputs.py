@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from quintet.data.spec import DataSpec, Split, load_split
+from quintet.data.split import thin
 from quintet.training.batches import Batch
 from quintet.training.images import augmentation, network_input, normalise
 from quintet.training.settings import Augment
@@ -31,8 +32,8 @@ class Inputs(ABC):
         self.kind, self.shape = spec.kind, spec.shape
 
     @abstractmethod
-    def load(self, split: str) -> Split:
-        """A split's rows. Only evaluation may ask for 'test'."""
+    def load(self, split: str, share: float = 1.0, seed: int = 0) -> Split:
+        """A split's rows, or those of a share of its examples that `seed` draws. Only evaluation may ask for 'test'."""
 
     @abstractmethod
     def collate(self, split: Split, rows: NDArray[np.int64]) -> Batch:
@@ -50,6 +51,10 @@ class Inputs(ABC):
         """How long each row is; None where all are alike."""
         return None
 
+    def kept(self) -> dict[str, str]:
+        """Files, with their text, that a trained network needs to read new examples."""
+        return {}
+
     def augmentation(self, settings: Augment) -> v2.Transform | None:
         """What changes the network's input in training; None for nothing."""
         return None
@@ -63,9 +68,13 @@ class Inputs(ABC):
 class Images(Inputs):
     """Images, uint8 [row channel height width] as stored, normalised by the training split's statistics."""
 
-    def load(self, split: str) -> Split:
+    def load(self, split: str, share: float = 1.0, seed: int = 0) -> Split:
         assert self.prepared is not None
-        return load_split(self.prepared, split)
+        whole = load_split(self.prepared, split)
+        if share == 1:
+            return whole
+        rows = thin(whole.ids.tolist(), [(int(c), False) for c in whole.targets], share, 1, seed)
+        return Split(whole.ids[rows], whole.inputs[rows], whole.targets[rows])
 
     def collate(self, split: Split, rows: NDArray[np.int64]) -> Batch:
         return torch.from_numpy(split.inputs[rows]), torch.from_numpy(split.targets[rows])
@@ -80,4 +89,12 @@ class Images(Inputs):
         return augmentation(settings)
 
 
-INPUTS: dict[str, type[Inputs]] = {"image": Images}
+def inputs_of(spec: DataSpec, prepared: Path | None, vocabulary: Path | None = None) -> Inputs:
+    """The inputs of a data set's kind; `vocabulary` is a folder with a tokenizer, for texts."""
+    if spec.kind == "text":
+        # Imported when there are texts: the tokenizers take a while to load.
+        from quintet.training.texts import TextInputs
+
+        return TextInputs(spec, prepared, vocabulary)
+    assert spec.kind == "image", spec.kind
+    return Images(spec, prepared)

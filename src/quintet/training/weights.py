@@ -16,6 +16,12 @@ def save_weights(network: nn.Module, file: Path) -> None:
     os.replace(partial, file)
 
 
+def load_part(part: nn.Module, file: Path, prefix: str) -> None:
+    """Give `part` the weights that a larger network kept under names that begin with `prefix`."""
+    weights = load_file(file)
+    part.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+
+
 def load_weights(network: nn.Module, file: Path) -> None:
     """Read what `save_weights` wrote into a network of the same shape."""
     network.load_state_dict(load_file(file))

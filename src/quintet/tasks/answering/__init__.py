@@ -1,0 +1,72 @@
+"""Answering: the words of a text that answer a question, learnt as first and last token, ranked by SQuAD's F1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from quintet.data.spec import Split
+from quintet.evaluation.statistics import Mean, Measure
+from quintet.models.build import build_encoder
+from quintet.models.heads import SpanPicker
+from quintet.tasks.answering.answers import best_span, exact_match, f1
+from quintet.tasks.objective import Objective, Predictions
+from quintet.training.settings import Training
+from quintet.training.texts import TextSplit
+
+# As in the authors' code (google-research/bert:run_squad.py, max_answer_length).
+LONGEST_ANSWER = 30
+
+
+class Answering(Objective):
+    """Networks give logits of an answer's first and last token; [CLS] stands for an answer outside the window."""
+
+    def network(self, model: Mapping[str, Any]) -> nn.Module:
+        return SpanPicker(
+            build_encoder(model["family"], model["name"], self.inputs.kind, self.inputs.shape, model["settings"])
+        )
+
+    def loss(self, network: nn.Module, inputs: Tensor, targets: Tensor, training: Training) -> Tensor:
+        start, end = network(inputs)
+        # Padding has minus infinity, which label smoothing would make an endless loss.
+        return (F.cross_entropy(start, targets[:, 0]) + F.cross_entropy(end, targets[:, 1])) / 2
+
+    def predict(self, network: nn.Module, split: Split, device: torch.device) -> Predictions:
+        assert isinstance(split, TextSplit)
+        best: dict[int, tuple[float, str]] = {}
+        nll = 0.0
+        for rows, (start, end), targets in self.outputs(network, split, device):
+            start, end = start.float().cpu(), end.float().cpu()
+            nll += float(F.cross_entropy(start, targets[:, 0], reduction="sum")) / 2
+            nll += float(F.cross_entropy(end, targets[:, 1], reduction="sum")) / 2
+            for row, first, last in zip(rows, start.numpy(), end.numpy(), strict=True):
+                example = int(split.encoded.examples[row])
+                span = best_span(first, last, split.encoded.offsets[row, : len(first)], LONGEST_ANSWER)
+                if span is not None and (example not in best or span.score > best[example][0]):
+                    context = split.texts["context"][example]
+                    best[example] = span.score, context[span.begin : span.end]
+        said = [best[example][1] if example in best else "" for example in range(len(split.texts))]
+        return self.predictions(said, split, nll / len(split))
+
+    def predictions(self, said: Sequence[str], split: TextSplit, loss: float) -> Predictions:
+        """From an answer to each question."""
+        accepted = split.texts["answers"]
+        exact = np.array([exact_match(s, a) for s, a in zip(said, accepted, strict=True)], np.float64)
+        return Predictions(
+            ids=np.array(split.texts.ids),
+            target=np.array([answers[0] for answers in accepted]),
+            prediction=np.array(said),
+            score=np.array([f1(s, a) for s, a in zip(said, accepted, strict=True)]),
+            weight=np.ones(len(said)),
+            right=exact == 1,
+            loss=loss,
+            more={"exact": exact},
+        )
+
+    def measures(self, found: Predictions) -> dict[str, Measure]:
+        return {"answer_f1": Mean(found.score), "exact_match": Mean(found.more["exact"])}

@@ -1,0 +1,85 @@
+"""Tagging: a tag for each word of a sentence, learnt by cross-entropy, ranked by the F1 of whole entities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from quintet.data.spec import Split
+from quintet.evaluation.statistics import Measure, Ratio
+from quintet.models.build import build_encoder
+from quintet.models.heads import Tagger
+from quintet.tasks.objective import Objective, Predictions
+from quintet.tasks.tagging.entities import count_entities, entities
+from quintet.training.settings import Training
+from quintet.training.texts import TextSplit
+
+
+class Tagging(Objective):
+    """Networks give logits [row time tag]; a word has the tag of its first piece (Devlin et al. 2019, sec. 5.3)."""
+
+    def network(self, model: Mapping[str, Any]) -> nn.Module:
+        encoder = build_encoder(model["family"], model["name"], self.inputs.kind, self.inputs.shape, model["settings"])
+        return Tagger(encoder, len(self.spec.classes))
+
+    def loss(self, network: nn.Module, inputs: Tensor, targets: Tensor, training: Training) -> Tensor:
+        return F.cross_entropy(
+            network(inputs).flatten(0, 1), targets.flatten(), label_smoothing=training.label_smoothing
+        )
+
+    def predict(self, network: nn.Module, split: Split, device: torch.device) -> Predictions:
+        assert isinstance(split, TextSplit)
+        words, examples = split.encoded.words, split.encoded.examples
+        tags = [["O"] * len(sentence) for sentence in split.texts["words"]]
+        nll, count = 0.0, 0
+        for rows, logits, targets in self.outputs(network, split, device):
+            log_probabilities = F.log_softmax(logits.float(), -1).cpu()
+            nll += float(F.nll_loss(log_probabilities.flatten(0, 1), targets.flatten(), reduction="sum"))
+            count += int((targets >= 0).sum())
+            best = log_probabilities.argmax(-1).numpy()
+            for row, chosen in zip(rows, best, strict=True):
+                for place in np.flatnonzero(words[row, : len(chosen)] >= 0):
+                    tags[examples[row]][words[row, place]] = self.spec.classes[chosen[place]]
+        return self.predictions(tags, split, nll / max(1, count))
+
+    def predictions(self, tags: Sequence[Sequence[str]], split: TextSplit, loss: float) -> Predictions:
+        """From a tag for each word of each sentence."""
+        words, truth = split.texts["words"], split.texts["tags"]
+        counts = np.array([count_entities(t, p) for t, p in zip(truth, tags, strict=True)], np.float64)
+        found, said, there = counts.T
+        same = np.array([sum(a == b for a, b in zip(t, p, strict=True)) for t, p in zip(truth, tags, strict=True)])
+        return Predictions(
+            ids=np.array(split.texts.ids),
+            target=np.array([_in_words(w, t) for w, t in zip(words, truth, strict=True)]),
+            prediction=np.array([_in_words(w, t) for w, t in zip(words, tags, strict=True)]),
+            score=2 * found,
+            weight=said + there,
+            right=np.array([list(t) == list(p) for t, p in zip(truth, tags, strict=True)]),
+            loss=loss,
+            more={
+                "found": found,
+                "said": said,
+                "there": there,
+                "words": np.array([len(w) for w in words], np.float64),
+                "same": same.astype(np.float64),
+            },
+        )
+
+    def measures(self, found: Predictions) -> dict[str, Measure]:
+        more = found.more
+        return {
+            "entity_f1": Ratio(found.score, found.weight),
+            "entity_precision": Ratio(more["found"], more["said"]),
+            "entity_recall": Ratio(more["found"], more["there"]),
+            "word_accuracy": Ratio(more["same"], more["words"]),
+        }
+
+
+def _in_words(words: Sequence[str], tags: Sequence[str]) -> str:
+    """The entities that tags make of a sentence, such as 'renal failure (Disease); …'."""
+    return "; ".join(f"{' '.join(words[e.start : e.end])} ({e.kind})" for e in entities(tags)) or "none"
