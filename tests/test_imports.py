@@ -27,6 +27,8 @@ HEAVY = {
     "prefect",
     "matplotlib",
     "jinja2",
+    "transformers",
+    "tokenizers",
 }
 
 

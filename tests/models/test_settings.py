@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from typing import Any
@@ -39,7 +40,7 @@ def test_defaults_keep_to_their_own_bounds(entry: Member) -> None:
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_says_what_it_is(entry: Member) -> None:
     assert entry.titled(entry.settings({})).startswith(entry.title.split()[0].removesuffix("-5"))
-    assert set(entry.inputs) <= {"image", "series"}
+    assert set(entry.inputs) <= {"image", "series", "text"}
     header = inspect.getdoc(importlib.import_module(entry.path.partition(":")[0]))
     assert header is not None
     author, year = entry.paper.split(",")[0].split()[0], next(w for w in entry.paper.split() if w[:4].isdigit())[:4]
@@ -59,6 +60,9 @@ def test_says_what_it_is(entry: Member) -> None:
         ("cnn", "lenet", {"activation": "gelu"}, "'tanh' or 'relu'"),
         ("rnn", "lstm", {"hidden_size": "128"}, "valid integer"),
         ("rnn", "lstm", {"num_layers": 1.5}, "valid integer"),
+        ("rnn", "lstm", {"embed_dim": 0}, "greater than 0"),
+        ("cnn", "textcnn", {"widths": (0,)}, "greater than 0"),
+        ("transformer", "encoder", {"pooling": "last"}, "'mean' or 'cls'"),
     ],
 )
 def test_bad_settings_are_refused(family: str, name: str, settings: dict[str, Any], complaint: str) -> None:
@@ -85,6 +89,37 @@ def test_titles_tell_depths_apart() -> None:
     assert member("cnn", "resnet-cifar").titled({"depth": 56}) == "ResNet-56"
     assert member("cnn", "vgg").titled({"depth": 11}) == "VGG-11"
     assert member("rnn", "lstm").titled({"hidden_size": 128}) == "LSTM"
+
+
+TEXT = (32, 100, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "settings", "shape", "sentence"),
+    [
+        ("rnn", "gru", {"embed_dim": 8}, TEXT, None),
+        ("rnn", "gru", {}, (1, 8, 8), None),
+        ("rnn", "gru", {"embed_dim": 8}, (1, 8, 8), "embed_dim 8 is the size of a text's word vectors; leave it out"),
+        ("cnn", "textcnn", {"widths": ()}, TEXT, r"widths is empty; give at least one, such as \[3, 4, 5\]"),
+        ("cnn", "textcnn", {"widths": (2, 40)}, TEXT, "a window of 40 tokens is wider than the longest text"),
+        ("transformer", "encoder", {"embed_dim": 15, "num_heads": 3}, TEXT, "embed_dim 15 is odd, and sinusoidal"),
+        ("transformer", "encoder", {"embed_dim": 15, "num_heads": 3, "positions": "learned"}, TEXT, None),
+        ("transformer", "encoder", {"num_heads": 5}, TEXT, "num_heads 5 does not divide embed_dim 512; 1, 2, 4, 8 or"),
+        ("bert", "bert", {"num_heads": 5}, TEXT, "num_heads 5 does not divide embed_dim 768; 1, 2, 3, 4, 6, 8, 12"),
+    ],
+)
+def test_settings_that_do_not_go_with_the_data_are_refused(
+    family: str, name: str, settings: dict[str, Any], shape: tuple[int, ...], sentence: str | None
+) -> None:
+    entry = member(family, name)
+    reason = entry.fits(entry.settings(settings), shape)
+    if sentence is None:
+        assert reason is None
+        return
+    assert reason is not None
+    assert re.match(sentence, reason)
+    with pytest.raises(ValueError, match=sentence):
+        build_encoder(family, name, "text" if len(shape) == 4 else "image", shape, settings)
 
 
 @pytest.mark.parametrize(

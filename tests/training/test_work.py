@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from quintet.models import FAMILIES
-from quintet.models.build import build_classifier
+from quintet.models.build import build_classifier, build_encoder
 from quintet.training.work import flops
 
 BATCH, TIME, SIZE, HIDDEN = 3, 7, 5, 4
@@ -55,6 +55,15 @@ def test_an_encoder_layer_counts_its_attention_whatever_the_mode(training):
     assert flops(layer, torch.rand(BATCH, TIME, d)) == 2 * BATCH * TIME * (projections + attention + mlp)
 
 
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_recurrent_work_on_text_is_the_same_packed_or_padded(name):
+    def work(bidirectional):
+        settings = {"hidden_size": 8, "bidirectional": bidirectional}
+        return flops(build_encoder("rnn", name, "text", (16, 30, 0, 2), settings), torch.randint(3, 30, (2, 16)))
+
+    assert work(bidirectional=True) == 2 * work(bidirectional=False) > 0
+
+
 def test_work_grows_with_the_batch():
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.LazyLinear(3))
     one = flops(network, torch.rand(1, 1, 8, 8))
@@ -62,18 +71,22 @@ def test_work_grows_with_the_batch():
 
 
 TINY = {"vit": {"patch_size": 4, "embed_dim": 16, "num_heads": 2, "num_layers": 1}, "resnet": {"width": 8}}
+TINY |= {name: {"embed_dim": 16, "num_heads": 2, "num_layers": 1} for name in ("encoder", "bert")}
 
 
 @pytest.mark.parametrize(("family", "name"), [(f, n) for f, members in FAMILIES.items() for n in members])
 def test_no_member_of_the_catalogue_works_for_nothing(family, name):
     model = {"family": family, "name": name, "settings": TINY.get(name, {})}
-    network = build_classifier(model, "image", (1, 16, 16), 10)
-    found = flops(network, torch.rand(2, 1, 16, 16))
+    if "image" in FAMILIES[family][name].inputs:
+        network, example = build_classifier(model, "image", (1, 16, 16), 10), torch.rand(2, 1, 16, 16)
+    else:
+        network, example = build_classifier(model, "text", (16, 30, 0, 2), 10), torch.randint(3, 30, (2, 16))
+    found = flops(network, example)
     # Each weight of a matrix or kernel is used once at least for each example, but for positions and tokens.
     weights = sum(
         p.numel()
         for m in network.modules()
-        if isinstance(m, nn.Linear | nn.Conv2d | nn.RNNBase)
+        if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d | nn.RNNBase)
         for p in m.parameters()
     )
     assert found >= 1.8 * 2 * weights

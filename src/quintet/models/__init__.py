@@ -7,12 +7,13 @@ suite can be checked and the catalogue listed in a blink. `build` imports what i
 from __future__ import annotations
 
 from quintet.errors import UserError, unknown
-from quintet.models import cnn, rnn, transformer
+from quintet.models import bert, cnn, rnn, transformer
 from quintet.models.member import Member
 
 FAMILIES: dict[str, dict[str, Member]] = {
     "cnn": cnn.MEMBERS,
     "transformer": transformer.MEMBERS,
+    "bert": bert.MEMBERS,
     "rnn": rnn.MEMBERS,
 }
 

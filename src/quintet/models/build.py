@@ -20,7 +20,7 @@ def build_classifier(model: Mapping[str, Any], kind: str, shape: Shape, num_clas
 
 
 def build_encoder(family: str, name: str, kind: str, shape: Shape, settings: Mapping[str, Any]) -> nn.Module:
-    """The encoder, sized to examples of `shape` and of `kind` ('image' or 'series').
+    """The encoder, sized to examples of `shape` and of `kind` ('image', 'series' or 'text').
 
     Its output is an `Encoded` (see `layers.encoded`). A series encoder reads an image row by row.
     """

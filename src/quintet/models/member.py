@@ -17,8 +17,9 @@ class Member:
 
     `title` names the architecture ('ResNet'), `variant` a network of it in terms of its settings
     ('ResNet-{depth}'). `inputs` are the kinds of data its encoder reads, the native one first: 'image'
-    [channel height width], 'series' [time feature]. `fits` says, for complete settings and the shape
-    of one example, why the two do not go together and what would, or None.
+    [channel height width], 'series' [time feature], 'text' [token] (`layers.words` tells its shape).
+    `fits` says, for complete settings and the shape of one example, why the two do not go together and
+    what would, or None.
     """
 
     path: str

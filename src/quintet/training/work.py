@@ -24,7 +24,7 @@ def flops(network: nn.Module, example: Tensor) -> int:
     def lstm(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         nonlocal recurrent
         assert isinstance(module, nn.LSTM)
-        steps = args[0].shape[0] * args[0].shape[1]  # of all examples, whichever comes first
+        steps = args[0].data.numel() // module.input_size  # of all examples, packed or not
         ways = 2 if module.bidirectional else 1
         for layer in range(module.num_layers):
             size = module.input_size if layer == 0 else module.hidden_size * ways

@@ -1,5 +1,6 @@
 """The members of the cnn family."""
 
+from quintet.models.cnn.fits import textcnn_fits
 from quintet.models.member import Member
 
 MEMBERS: dict[str, Member] = {
@@ -35,5 +36,12 @@ MEMBERS: dict[str, Member] = {
         variant="ResNet-{depth}",
         paper="He, Zhang, Ren, Sun 2016, Deep Residual Learning for Image Recognition (CIFAR-10 networks)",
         inputs=("image",),
+    ),
+    "textcnn": Member(
+        path="quintet.models.cnn.textcnn:TextCNN",
+        title="TextCNN",
+        paper="Kim 2014, Convolutional Neural Networks for Sentence Classification",
+        inputs=("text",),
+        fits=textcnn_fits,
     ),
 }

@@ -13,38 +13,36 @@ from __future__ import annotations
 
 from typing import Literal
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from quintet.models.bounds import PositiveInt, Probability
-from quintet.models.layers.encoded import Encoded
-from quintet.models.rnn.readout import ReadOut
+from quintet.models.rnn.recurrent import Recurrent
 
 
-class LSTM(nn.Module):
-    """`num_layers` LSTM layers over a series, read out as `pooling` says."""
+class LSTM(Recurrent):
+    """`num_layers` LSTM layers over a series or a text, read out as `pooling` says."""
 
     def __init__(
         self,
-        shape: tuple[int, int],
+        shape: tuple[int, ...],
         *,
         hidden_size: PositiveInt = 128,
+        embed_dim: PositiveInt | None = None,
         num_layers: PositiveInt = 1,
         bidirectional: bool = False,
         dropout: Probability = 0.0,
         pooling: Literal["last", "mean"] = "last",
     ) -> None:
-        super().__init__()
-        self.recurrence = nn.LSTM(
-            shape[1],
-            hidden_size,
-            num_layers,
-            batch_first=True,
+        super().__init__(
+            nn.LSTM,
+            shape,
+            hidden_size=hidden_size,
+            embed_dim=embed_dim,
+            num_layers=num_layers,
             bidirectional=bidirectional,
-            dropout=dropout if num_layers > 1 else 0.0,
+            dropout=dropout,
+            pooling=pooling,
         )
-        self.readout = ReadOut(pooling, bidirectional=bidirectional, dropout=dropout)
-        self.pooled_dim = self.position_dim = hidden_size * (2 if bidirectional else 1)
         for name, parameter in self.recurrence.named_parameters():
             if name.startswith("bias"):
                 nn.init.zeros_(parameter)
@@ -54,8 +52,3 @@ class LSTM(nn.Module):
                 draw = nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_
                 for gate in parameter.chunk(4):
                     draw(gate)
-
-    def forward(self, series: Float[Tensor, "batch time feature"]) -> Encoded:
-        states, _ = self.recurrence(series)
-        encoded: Encoded = self.readout(states)
-        return encoded

@@ -1,7 +1,7 @@
 """The members of the transformer family."""
 
 from quintet.models.member import Member
-from quintet.models.transformer.fits import vit_fits
+from quintet.models.transformer.fits import text_encoder_fits, vit_fits
 
 MEMBERS: dict[str, Member] = {
     "vit": Member(
@@ -11,5 +11,12 @@ MEMBERS: dict[str, Member] = {
         paper="Dosovitskiy et al. 2021, An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
         inputs=("image",),
         fits=vit_fits,
+    ),
+    "encoder": Member(
+        path="quintet.models.transformer.text_encoder:TextEncoder",
+        title="Transformer encoder",
+        paper="Vaswani et al. 2017, Attention Is All You Need",
+        inputs=("text",),
+        fits=text_encoder_fits,
     ),
 }

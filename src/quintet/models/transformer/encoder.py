@@ -13,6 +13,7 @@ Shapes: batch, time (positions), embed_dim. A mask is true where a token is real
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -41,8 +42,7 @@ class SelfAttention(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "batch time embed_dim"], mask: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch time embed_dim"]:
-        heads = rearrange(self.qkv(tokens), "b t (three h d) -> three b h t d", three=3, h=self.num_heads)
-        query, key, value = heads.unbind(0)
+        query, key, value = self._heads(tokens)
         visible = None
         if mask is not None:
             visible = mask[:, None, None, :]  # [batch head query key]
@@ -59,6 +59,54 @@ class SelfAttention(nn.Module):
         )
         out: Tensor = self.out(rearrange(mixed, "b h t d -> b t (h d)"))
         return out
+
+    def weights(
+        self, tokens: Float[Tensor, "batch time embed_dim"], mask: Bool[Tensor, "batch time"] | None = None
+    ) -> Float[Tensor, "batch head query key"]:
+        """softmax(Q K^T / sqrt(d)), by which `forward` mixes the values without holding them."""
+        query, key, _ = self._heads(tokens)
+        scores = query @ key.mT / math.sqrt(key.shape[-1])
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, None, :], -math.inf)
+        if self.causal:
+            time = tokens.shape[1]
+            scores = scores.masked_fill(
+                ~torch.ones(time, time, dtype=torch.bool, device=tokens.device).tril(), -math.inf
+            )
+        return scores.softmax(-1)
+
+    def _heads(
+        self, tokens: Float[Tensor, "batch time embed_dim"]
+    ) -> tuple[
+        Float[Tensor, "batch head time dim"], Float[Tensor, "batch head time dim"], Float[Tensor, "batch head time dim"]
+    ]:
+        """Query, key and value of each head."""
+        heads = rearrange(self.qkv(tokens), "b t (three h d) -> three b h t d", three=3, h=self.num_heads)
+        query, key, value = heads.unbind(0)
+        return query, key, value
+
+
+def attention_weights(network: nn.Module, *inputs: Tensor) -> Float[Tensor, "layer batch head query key"]:
+    """How much each query attends to each key in every self-attention that `network(*inputs)` runs through, in order.
+
+    Run in eval mode, without gradients. Rows of real tokens sum to 1, and padding gets none.
+    """
+    seen: list[Tensor] = []
+
+    def keep(attention: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(attention, SelfAttention)
+        seen.append(attention.weights(*given))
+
+    handles = [part.register_forward_hook(keep) for part in network.modules() if isinstance(part, SelfAttention)]
+    training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(*inputs)
+    finally:
+        network.train(training)
+        for handle in handles:
+            handle.remove()
+    return torch.stack(seen)
 
 
 class FeedForward(nn.Module):
@@ -90,6 +138,7 @@ class Block(nn.Module):
         *,
         dropout: float = 0.1,
         attention_dropout: float = 0.0,
+        mlp_dropout: float = 0.0,
         norm: Literal["pre", "post"] = "post",
         activation: Literal["relu", "gelu"] = "relu",
         causal: bool = False,
@@ -100,7 +149,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(embed_dim, eps=norm_eps)
         self.attention = SelfAttention(embed_dim, num_heads, dropout=attention_dropout, causal=causal)
         self.norm2 = nn.LayerNorm(embed_dim, eps=norm_eps)
-        self.feed_forward = FeedForward(embed_dim, mlp_dim, dropout=dropout, activation=activation)
+        self.feed_forward = FeedForward(embed_dim, mlp_dim, dropout=mlp_dropout, activation=activation)
         self.dropout = nn.Dropout(dropout)
 
     def forward(
@@ -118,8 +167,9 @@ class Block(nn.Module):
 class Encoder(nn.Module):
     """A stack of blocks over embedded tokens; takes and gives [batch time embed_dim].
 
-    With `causal` it is what papers call a decoder-only Transformer. `attention_dropout` acts on the
-    attention weights, `dropout` on each sub-layer's output and inside the feed-forward layers.
+    With `causal` it is what papers call a decoder-only Transformer. `dropout` acts on each sub-layer's
+    output (sec. 5.4); `attention_dropout` on the attention weights and `mlp_dropout` inside the feed-forward layers
+    are others' additions.
     """
 
     def __init__(
@@ -131,6 +181,7 @@ class Encoder(nn.Module):
         mlp_dim: int,
         dropout: float = 0.1,
         attention_dropout: float = 0.0,
+        mlp_dropout: float = 0.0,
         norm: Literal["pre", "post"] = "post",
         activation: Literal["relu", "gelu"] = "relu",
         causal: bool = False,
@@ -144,6 +195,7 @@ class Encoder(nn.Module):
                 mlp_dim,
                 dropout=dropout,
                 attention_dropout=attention_dropout,
+                mlp_dropout=mlp_dropout,
                 norm=norm,
                 activation=activation,
                 causal=causal,

@@ -24,6 +24,13 @@ def vit_fits(settings: Mapping[str, Any], shape: tuple[int, ...]) -> str | None:
     return heads_fit(settings)
 
 
+def text_encoder_fits(settings: Mapping[str, Any], shape: tuple[int, ...]) -> str | None:
+    """Sines and cosines come in pairs, and heads share the embedding."""
+    if settings["positions"] == "sinusoidal" and settings["embed_dim"] % 2:
+        return f"embed_dim {settings['embed_dim']} is odd, and sinusoidal positions come in pairs; take an even one"
+    return heads_fit(settings)
+
+
 def _listed(number: int, largest: int) -> str:
     """The divisors of `number` up to `largest`, in words."""
     *most, last = [str(n) for n in range(1, largest + 1) if number % n == 0]

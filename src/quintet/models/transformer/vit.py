@@ -62,6 +62,7 @@ class ViT(nn.Module):
             num_heads=num_heads,
             mlp_dim=round(embed_dim * mlp_ratio),
             dropout=dropout,
+            mlp_dropout=dropout,
             norm="pre",
             activation="gelu",
             norm_eps=1e-6,
