@@ -13,7 +13,20 @@ import pytest
 from quintet import cli
 
 SUITES = Path(__file__).parents[1] / "suites"
-COMMANDS = ("prepare", "baseline", "train", "evaluate", "report", "leaderboard", "sync", "check", "catalogue", "suite")
+COMMANDS = (
+    "prepare",
+    "baseline",
+    "train",
+    "evaluate",
+    "report",
+    "leaderboard",
+    "sync",
+    "serve",
+    "predict",
+    "check",
+    "catalogue",
+    "suite",
+)
 
 
 def quintet(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -19,6 +19,7 @@ _STAGES = {
     "finetune": ("fine-tuning", "train an entry under `finetuning`, from what a pre-training left"),
     "evaluate": ("experiment", "measure a trained experiment on the test split"),
 }
+_CHAMPION = "such as classification-digits; the task is enough where it has one data set"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,6 +60,22 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_leaderboard)
     command = commands.add_parser("sync", help="bring MLflow up to date with the runs in outputs, restored ones too")
     command.set_defaults(run=_sync)
+    command = commands.add_parser("serve", help="serve the champion of a task and data set over HTTP, until Ctrl-C")
+    command.add_argument("name", metavar="NAME", help=_CHAMPION)
+    command.add_argument("--host", default="127.0.0.1", help="the address to listen on; this machine alone by default")
+    command.add_argument("--port", type=int, default=5001, help="5001 by default; 0: any that is free")
+    command.set_defaults(run=_serve)
+    command = commands.add_parser("predict", help="let the champion of a task and data set answer files and folders")
+    command.add_argument("name", metavar="NAME", help=_CHAMPION)
+    command.add_argument("inputs", metavar="INPUT", type=Path, nargs="+", help="a file, or a folder with all below it")
+    command.add_argument("--out", type=Path, required=True, help="the table to write: .csv, .jsonl or .parquet")
+    command.add_argument(
+        "--on-bad",
+        choices=("fail", "skip"),
+        default="fail",
+        help="what to do about an input that can not be read: end there, or leave it out and list it at the end",
+    )
+    command.set_defaults(run=_predict)
     command = commands.add_parser("check", help="check params.yaml, without running anything")
     command.set_defaults(run=_check)
     command = commands.add_parser(
@@ -125,6 +142,34 @@ def _sync(options: argparse.Namespace) -> None:
     from quintet.stages.report import sync
 
     print(sync())
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from quintet.tracking.server import serve
+    from quintet.tracking.store import Store
+
+    serve(Store(), options.name, options.host, options.port, say=lambda line: print(line, flush=True))
+
+
+def _predict(options: argparse.Namespace) -> None:
+    import tempfile
+
+    from quintet.serving.files import predict_files
+    from quintet.tracking.registry import champion_named, model_files
+    from quintet.tracking.serving import load_adapter
+    from quintet.tracking.store import Store
+
+    store = Store()
+    found = champion_named(store, options.name)
+    with tempfile.TemporaryDirectory() as folder:
+        adapter = load_adapter(model_files(store, found, Path(folder)))
+        result = predict_files(adapter, options.inputs, options.out, skip_bad=options.on_bad == "skip")
+    for name, reason in result.bad.items():
+        sys.stderr.write(f"{name}: {reason}\n")
+    left_out = [f"{len(result.bad)} left out"] if result.bad else []
+    passed = [f"{len(result.passed_over)} files of other kinds passed over"] if result.passed_over else []
+    by = f"by {found.name} version {found.version} ({found.tags.get('experiment')})"
+    print("; ".join([f"{options.out}: {result.answered} answers {by}", *left_out, *passed]))
 
 
 def _check(options: argparse.Namespace) -> None:

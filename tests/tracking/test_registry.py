@@ -1,18 +1,9 @@
 from __future__ import annotations
 
-import base64
-import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 
 from quintet.errors import UserError
@@ -32,7 +22,6 @@ from quintet.tracking.registry import log_model, model_of, register, versions
 from quintet.tracking.store import Store
 from quintet.tracking.sync import sync
 from quintet.training.images import normalise
-from tests.serving.conftest import BAD, encoded
 from tests.tracking.conftest import send
 
 NAME = "classification-digits"
@@ -178,81 +167,3 @@ def test_logging_a_model_does_not_import_torch(tmp_path: Path) -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 0
-
-
-@pytest.fixture
-def server(store: Store, journal: Journal, closed_port: int) -> Iterator[str]:
-    """`mlflow models serve` of the champion, started in the project's root as the documentation says."""
-    train(journal)
-    version = register(store, NAME, send(store, journal), {})
-    store.client.set_registered_model_alias(NAME, "champion", version)
-    mlflow_command = Path(sys.executable).with_name("mlflow")
-    command = [mlflow_command, "models", "serve", "-m", f"models:/{NAME}@champion", "--env-manager", "local"]
-    environment = os.environ | {"PATH": f"{mlflow_command.parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    log = store.root / "server.log"
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(closed_port)],
-            cwd=store.root,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        deadline = time.monotonic() + 180
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", closed_port)) == 0:
-                    break
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{closed_port}"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def post(server: str, body: bytes) -> tuple[int, dict[str, Any]]:
-    request = urllib.request.Request(f"{server}/invocations", body, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return response.status, json.load(response)
-    except urllib.error.HTTPError as e:
-        with e:
-            return e.code, json.load(e)
-
-
-@pytest.mark.slow
-def test_the_champion_is_served_by_mlflow(server: str) -> None:
-    picture = encoded(Image.effect_noise((8, 8), 90))
-    array = np.asarray(Image.open(BytesIO(base64.b64decode(picture)))).tolist()
-    with urllib.request.urlopen(f"{server}/ping", timeout=60) as response:
-        assert response.status == 200
-    answers = []
-    for body in (
-        {"inputs": [picture]},
-        {"inputs": [array]},
-        {"inputs": {"image": [picture]}},
-        {"dataframe_split": {"columns": ["image"], "data": [[picture]]}},
-        {"dataframe_records": [{"image": array}]},
-    ):
-        status, answer = post(server, json.dumps(body).encode())
-        assert status == 200, answer
-        answers += answer["predictions"]
-    assert len(answers) == 5
-    assert all(a == answers[0] for a in answers)
-    assert sum(answers[0]["probabilities"].values()) == pytest.approx(1)
-    for several in ([picture, picture], [array, array], [picture, array]):
-        status, answer = post(server, json.dumps({"inputs": several}).encode())
-        assert (status, answer["predictions"]) == (200, [answers[0], answers[0]])
-    for case, (make, _) in BAD.items():
-        status, answer = post(server, json.dumps({"inputs": [picture, make()]}).encode())
-        assert (status, answer["message"][:8]) == (400, "image 1:"), (case, answer)
-        assert "Traceback" not in json.dumps(answer)
-    for body in (b"nonsense", b"[]", b"{}", b'{"inputs": []}', b'{"inputs": null}', b'{"inputs": {"photo": ["x"]}}'):
-        status, answer = post(server, body)
-        assert status == 400, (body, answer)
-        assert "Traceback" not in json.dumps(answer)

@@ -15,7 +15,9 @@ from quintet.checking import validate
 from quintet.config import Evaluation
 from quintet.errors import UserError
 from quintet.report import build, leaderboard_text
+from quintet.serving import can_serve
 from quintet.stages import declared
+from quintet.tasks import TASKS
 from quintet.tracking.champion import Candidate, contend
 from quintet.tracking.journal import FILE_NAME, Journal
 from quintet.tracking.projector import Projector
@@ -84,8 +86,8 @@ def register_champions(made: dict[str, Any], store: Store) -> list[str]:
     """
     verdicts = []
     for answer in made["answers"]:
-        experiment = answer["champion"]
-        if experiment is None:
+        experiment, task = answer["champion"], answer["task"]
+        if experiment is None or not any(can_serve(task, kind) for kind in TASKS[task].kinds):
             continue
         row = next(r for r in made["leaderboard"] if (r["experiment"], r["data"]) == (experiment, answer["data"]))
         runs = made["provenance"][f"{answer['task']}/{answer['data']}/{experiment}"]["runs"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quintet.errors import UserError
+from quintet.serving import can_serve
 from quintet.tracking.journal import RUN_KEY, Event, read_from
 from quintet.tracking.registry import log_model
 from quintet.tracking.store import Store
@@ -118,6 +119,10 @@ class Projection:
             if file:
                 client.log_artifact(self.run_id, str(file), event["to"] or None)
         elif kind == "model":
+            task, data = event["settings"]["task"], event["spec"]["kind"]
+            if not can_serve(task, data):
+                log.info("%s of %s data can not be served yet: MLflow will lack the model", task, data)
+                return
             weights = self._file(event["weights"])
             named = event.get("files", {})
             files = {name: file for name, relative in named.items() if (file := self._file(relative))}

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quintet.errors import UserError
+from quintet.errors import UserError, unknown
 from quintet.serving import make_adapter
 from quintet.tracking.store import Store
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.types import Schema
 
-    from quintet.serving.adapter import Type
+    from quintet.serving.adapter import Row, Type
 
 MODEL = "model"
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -101,6 +101,51 @@ def versions(store: Store, name: str) -> dict[str, ModelVersion]:
 def aliases(store: Store, name: str) -> dict[str, str]:
     """The version that each alias of a registered model stands for."""
     return {alias: str(version) for alias, version in store.client.get_registered_model(name).aliases.items()}
+
+
+def champion_named(store: Store, name: str) -> ModelVersion:
+    """The champion of a task and data set ('classification-digits'), or of a task that has only one.
+
+    Raises `UserError` if the store can not be reached, or has no such champion.
+    """
+    store.check()
+    client = store.client
+    names = [m.name for m in client.search_registered_models() if CHAMPION in m.aliases]
+    champions = {known: client.get_model_version_by_alias(known, CHAMPION) for known in names}
+    if name in champions:
+        return champions[name]
+    of_task = [known for known, version in champions.items() if version.tags.get("task") == name]
+    if len(of_task) > 1:
+        raise UserError("serving", f"'{name}' has several champions", f"take one of: {', '.join(of_task)}")
+    if not of_task:
+        if not champions:
+            raise UserError(str(store), "there is no champion yet", "run: dvc repro, or quintet sync")
+        raise unknown("serving", "champion", name, champions)
+    return champions[of_task[0]]
+
+
+def model_files(store: Store, version: ModelVersion, folder: Path) -> dict[str, Path]:
+    """Copy a registered model to `folder`; returns the files that its adapter reads, by name."""
+    from mlflow.models import Model
+
+    local = Path(_fetched(store, version, "", folder))
+    kept = Model.load(local).flavors["python_function"]["artifacts"]
+    return {name: local / artifact["path"] for name, artifact in kept.items()}
+
+
+def example_of(store: Store, version: ModelVersion) -> Row:
+    """A row that a request to a registered model might hold."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [_fetched(store, version, f"/artifacts/{name}.json", Path(folder)) for name in ("settings", "spec")]
+        settings, spec = (json.loads(Path(file).read_text(encoding="utf8")) for file in files)
+    return make_adapter(settings, spec).example()
+
+
+def _fetched(store: Store, version: ModelVersion, path: str, folder: Path) -> str:
+    from mlflow.artifacts import download_artifacts
+
+    where = store.client.get_model_version_download_uri(version.name, version.version)
+    return str(download_artifacts(artifact_uri=where + path, dst_path=str(folder), tracking_uri=store.uri))
 
 
 def _save(

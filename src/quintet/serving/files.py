@@ -1,0 +1,208 @@
+"""Answers to what lies in files and folders, batch by batch into one table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from quintet.errors import UserError
+from quintet.serving.adapter import Adapter, BadInput, Row, Type
+
+_BATCH = 256
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+@dataclass
+class Predicted:
+    """What became of the inputs: how many have a row, which have none and why, which files were no inputs."""
+
+    answered: int = 0
+    bad: dict[str, str] = field(default_factory=dict)
+    passed_over: list[str] = field(default_factory=list)
+
+
+def predict_files(adapter: Adapter, inputs: Sequence[Path], out: Path, *, skip_bad: bool = False) -> Predicted:
+    """Write a row for each input of the files, and of the files in the folders, to `out` (.csv, .jsonl or .parquet).
+
+    A row has `input`, the file's name, and the fields of the answer; in CSV and Parquet the numbers of a map have a
+    column each, 'probabilities.cat'. `out` appears when all is done. Raises `UserError` that names the first input
+    that can not be read, unless `skip_bad`.
+    """
+    if out.suffix not in _WRITERS:
+        raise UserError(str(out), f"no table can be written as '{out.suffix}'", f"it takes: {', '.join(_WRITERS)}")
+    if not out.parent.is_dir():
+        raise UserError(str(out.parent), "there is no such folder", "make it first")
+    result = Predicted()
+    files = _files(inputs, adapter.suffixes, result.passed_over)
+    if not files:
+        raise UserError(", ".join(map(str, inputs)), "no input in there", f"files are: {' '.join(adapter.suffixes)}")
+    partial = out.with_name(f".{out.name}.partial")
+    progress = _Progress(len(files))
+    try:
+        with _WRITERS[out.suffix](partial, adapter.gives) as writer:
+            names, batch = [], []
+            for name, given in _read(adapter, files, result.bad, progress, skip_bad):
+                names.append(name)
+                batch.append(given)
+                if len(batch) == _BATCH:
+                    writer.write(_answers(adapter, names, batch))
+                    result.answered += len(batch)
+                    names, batch = [], []
+            if batch:
+                writer.write(_answers(adapter, names, batch))
+                result.answered += len(batch)
+        if not result.answered:
+            first = next(iter(result.bad))
+            raise UserError(first, f"{result.bad[first]}; none of {len(result.bad)} inputs can be read")
+        os.replace(partial, out)
+    finally:
+        progress.close()
+        partial.unlink(missing_ok=True)
+    return result
+
+
+def _answers(adapter: Adapter, names: Sequence[str], inputs: Sequence[Any]) -> list[Row]:
+    return [{"input": name, **answer} for name, answer in zip(names, adapter.answer(inputs), strict=True)]
+
+
+def _files(inputs: Iterable[Path], suffixes: Sequence[str], passed_over: list[str]) -> list[Path]:
+    """The files themselves, and those below folders that the adapter reads."""
+    found: list[Path] = []
+    for given in inputs:
+        if not given.is_dir():
+            if not given.exists():
+                raise UserError(str(given), "there is no such file or folder")
+            found.append(given)
+            continue
+        for file in sorted(p for p in given.rglob("*") if p.is_file()):
+            if file.suffix.lower() in suffixes:
+                found.append(file)
+            else:
+                passed_over.append(str(file))
+    return found
+
+
+def _read(
+    adapter: Adapter, files: Iterable[Path], bad: dict[str, str], progress: _Progress, skip_bad: bool
+) -> Iterator[tuple[str, Any]]:
+    """Name and input of all that can be read."""
+
+    def refuse(name: str, reason: Exception) -> None:
+        if not skip_bad:
+            raise UserError(name, str(reason), "mend it, or leave such inputs out with: --on-bad skip") from None
+        bad[name] = str(reason)
+
+    for file in files:
+        try:
+            for name, read in adapter.inputs_of(file):
+                try:
+                    given = read()
+                except BadInput as e:
+                    refuse(name, e)
+                else:
+                    yield name, given
+        except (BadInput, OSError) as e:
+            refuse(str(file), e)
+        progress.advance()
+
+
+class _Writer:
+    """A table that grows batch by batch; also a context manager."""
+
+    def __init__(self, file: Path, gives: Mapping[str, Type]) -> None:
+        self.path, self.gives = file, gives
+        self.file: IO[str] = open(file, "w", encoding="utf8", newline="")  # noqa: SIM115  # closed by __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def write(self, rows: Sequence[Row]) -> None:
+        raise NotImplementedError
+
+
+class _Jsonl(_Writer):
+    def write(self, rows: Sequence[Row]) -> None:
+        self.file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+class _Csv(_Writer):
+    writer: csv.DictWriter[str] | None = None
+
+    def write(self, rows: Sequence[Row]) -> None:
+        flat = [_flat(row) for row in rows]
+        if self.writer is None:
+            self.writer = csv.DictWriter(self.file, list(flat[0]))
+            self.writer.writeheader()
+        self.writer.writerows(
+            {key: json.dumps(value) if isinstance(value, list) else value for key, value in row.items()} for row in flat
+        )
+
+
+class _Parquet(_Writer):
+    writer: pq.ParquetWriter | None = None
+
+    def write(self, rows: Sequence[Row]) -> None:
+        flat = [_flat(row) for row in rows]
+        if self.writer is None:
+            types = {"input": "string", **self.gives}
+            schema = pa.schema([(name, _arrow(types[name.partition(".")[0]])) for name in flat[0]])
+            self.writer = pq.ParquetWriter(self.path, schema)
+        self.writer.write_table(pa.Table.from_pylist(flat, self.writer.schema))
+
+    def __exit__(self, *_: object) -> None:
+        if self.writer is not None:
+            self.writer.close()
+        super().__exit__()
+
+
+_WRITERS: dict[str, type[_Writer]] = {".csv": _Csv, ".jsonl": _Jsonl, ".parquet": _Parquet}
+
+
+def _flat(answer: Row) -> Row:
+    flat: Row = {}
+    for name, value in answer.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{key}": inner for key, inner in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _arrow(given: str) -> pa.DataType:
+    outer, _, inner = given.rpartition(" of ")
+    plain = {"any": pa.string(), "string": pa.string(), "long": pa.int64(), "double": pa.float64()}[inner]
+    return pa.list_(plain) if outer == "list" else plain
+
+
+class _Progress:
+    """Files done, on one line that renews itself on a terminal, elsewhere now and then on a line of its own."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
+        self.terminal = sys.stderr.isatty()
+        self.shown_at = time.monotonic()
+
+    def advance(self) -> None:
+        self.done += 1
+        if time.monotonic() - self.shown_at > (0.2 if self.terminal else _SECONDS_BETWEEN_LINES):
+            self.shown_at = time.monotonic()
+            line = f"{self.done:,} of {self.total:,} files"
+            sys.stderr.write(f"\r\033[K{line}" if self.terminal else f"{line}\n")
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        if self.terminal:
+            sys.stderr.write("\r\033[K")
