@@ -28,7 +28,6 @@ HEAVY = {
     "matplotlib",
     "jinja2",
     "transformers",
-    "tokenizers",
 }
 
 
