@@ -56,7 +56,7 @@ def _answer(question: str, context: str, rarity: dict[str, float], unseen: float
     def shared(text: str) -> float:
         return sum(rarity.get(word, unseen) for word in set(_words(text)) & asked)
 
-    sentences = _SENTENCE.findall(context) or [context]
+    sentences: list[str] = _SENTENCE.findall(context) or [context]
     _, _, chosen = max((shared(sentence), place, sentence) for place, sentence in enumerate(sentences))
     words = list(_WORD.finditer(chosen))
     known = [word[0].lower() in asked for word in words]
