@@ -85,7 +85,7 @@ def test_the_clearest_come_first() -> None:
 def test_only_what_the_gallery_holds_has_a_picture() -> None:
     gallery = Gallery(np.array(["d", "b"]), np.zeros((2, 1, 8, 8), np.uint8))
     by_family = found(evaluated("lenet", "cnn", ["1111"]), evaluated("gru", "rnn", ["0000"]), gallery=gallery)
-    assert {case.id: case.picture for case in by_family["cnn"].cases} == {"a": None, "b": 1, "c": None, "d": 0}
+    assert {case.id: case.row for case in by_family["cnn"].cases} == {"a": None, "b": 1, "c": None, "d": 0}
 
 
 def test_one_family_alone_has_nothing_to_differ_from() -> None:

@@ -26,8 +26,8 @@ def test_entities_are_those_of_conlleval(tags, found):
 
 
 def test_an_entity_counts_where_both_ends_and_the_type_are_right():
-    truth = "B-A I-A O B-B O B-A".split()
-    said = "B-A O O B-A B-B B-A".split()
+    truth = ["B-A", "I-A", "O", "B-B", "O", "B-A"]
+    said = ["B-A", "O", "O", "B-A", "B-B", "B-A"]
     assert count_entities(truth, said) == (1, 4, 3)
     assert count_entities(truth, truth) == (3, 3, 3)
 

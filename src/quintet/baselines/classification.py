@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from quintet.baselines import Fitted
@@ -18,17 +18,9 @@ from quintet.tasks.objective import Predictions
 from quintet.training.texts import TextSplit
 
 _ITERATIONS = 200
-_TITLES = {
-    "logistic-regression": "Logistic regression",
-    "tf-idf": "TF-IDF + logistic regression",
-    "word-vectors": "Bag of word vectors + logistic regression",
-}
+_TITLES = {"logistic-regression": "Logistic regression", "tf-idf": "TF-IDF + logistic regression"}
 # Inverse strengths of L2 regularisation that logistic regression chooses from, on the validation split.
-_STRENGTHS = {
-    "logistic-regression": (0.001, 0.01, 0.1, 1.0),
-    "tf-idf": (0.3, 1.0, 3.0, 10.0, 30.0),
-    "word-vectors": (0.01, 0.1, 1.0, 10.0),
-}
+_STRENGTHS = {"logistic-regression": (0.001, 0.01, 0.1, 1.0), "tf-idf": (0.3, 1.0, 3.0, 10.0, 30.0)}
 
 
 def fit(name: str, objective: Classification, train: Split, validation: Split) -> Fitted:
@@ -36,8 +28,10 @@ def fit(name: str, objective: Classification, train: Split, validation: Split) -
     if name == "most-frequent":
         dummy = DummyClassifier(strategy="prior").fit(_features(train), train.targets)
         return _fitted("Most frequent class", objective, dummy, {}, len(dummy.classes_))
+    if name == "word-vectors":
+        return _word_vectors(objective, train, validation)
     best: tuple[float, Any, float] | None = None
-    features = _transformer(name)
+    features = StandardScaler() if name == "logistic-regression" else _tf_idf()
     seen = features.fit_transform(_features(train)), features.transform(_features(validation))
     for strength in _STRENGTHS[name]:
         model = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-3).fit(seen[0], train.targets)
@@ -51,13 +45,24 @@ def fit(name: str, objective: Classification, train: Split, validation: Split) -
     return _fitted(_TITLES[name], objective, Pipeline([("features", features), ("model", model)]), chosen, parameters)
 
 
-def _transformer(name: str) -> Any:
-    if name == "logistic-regression":
-        return make_pipeline(StandardScaler())
+def _tf_idf() -> Any:
     # Imported for texts alone.
-    from quintet.baselines.texts import WordVectors, tf_idf
+    from quintet.baselines.texts import tf_idf
 
-    return tf_idf() if name == "tf-idf" else make_pipeline(WordVectors(), StandardScaler())
+    return tf_idf()
+
+
+def _word_vectors(objective: Classification, train: Split, validation: Split) -> Fitted:
+    from quintet.baselines.texts import BagOfWordVectors
+
+    _, vocabulary, pad, _ = objective.inputs.shape
+    bag = BagOfWordVectors(train, validation, vocabulary, pad, len(objective.spec.classes))
+
+    def predict(split: Split) -> Predictions:
+        return objective.predictions(torch.from_numpy(bag.log_probabilities(split)), split)
+
+    settings = {"epoch": bag.epoch, "validation_accuracy": bag.accuracy}
+    return Fitted("Bag of word vectors", predict, settings, bag.parameters)
 
 
 def _fitted(title: str, objective: Classification, model: Any, settings: dict[str, Any], parameters: int) -> Fitted:

@@ -92,10 +92,11 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The pictures the report may show: inputs uint8 [example channel height width]."""
+    """The examples the report may show: pictures, inputs uint8 [example channel height width], or texts."""
 
     ids: NDArray[np.str_]
-    inputs: NDArray[np.uint8]
+    inputs: NDArray[np.uint8] | None = None
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ def collect(
         stage = f"baseline@{key}"
         found = [_evaluated(f, stage, None) for f in sorted(folder.iterdir()) if f.is_dir()]
         evaluated.extend(found)
-        gallery = _gallery(folder / "gallery.npz", stage)
+        texts = folder / "gallery.parquet"
+        gallery = _texts(texts, stage) if texts.exists() else _gallery(folder / "gallery.npz", stage)
         galleries.update({e.data: gallery for e in found})
     # The order of declaration is no part of the result.
     evaluated.sort(key=lambda e: (e.task, e.data, e.baseline, e.experiment))
@@ -296,6 +298,17 @@ def _curve(file: Path, stage: str) -> list[tuple[float | None, ...]]:
     except (OSError, ValueError, TypeError) as e:
         raise _broken(file, f"cannot be read ({e})", stage) from e
     return [tuple(c if np.isfinite(c) else None for c in row) for row in cells]
+
+
+def _texts(file: Path, stage: str) -> Gallery:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(file, columns=["id", "text"])
+    except (OSError, ValueError, pa.ArrowException) as e:
+        raise _broken(file, f"cannot be read ({e})", stage) from e
+    return Gallery(table["id"].to_numpy().astype(str), texts=tuple(table["text"].to_pylist()))
 
 
 def _gallery(file: Path, stage: str) -> Gallery:

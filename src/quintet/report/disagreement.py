@@ -26,12 +26,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Case:
-    """A test example; `picture` is its row in the gallery, None where the gallery lacks it."""
+    """A test example; `row` is its place in the gallery, None where the gallery lacks it."""
 
     id: str
     actual: str
     verdicts: tuple[Verdict, ...]
-    picture: int | None
+    row: int | None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from quintet.report.compare import COSTS, Board, Row
 from quintet.report.words import Figures
 
 PICTURES = 12
+LONGEST_TEXT = 400
 # A curve of more points than this is thinned: a screen shows no more, and the page stays small.
 CURVE_POINTS = 300
 _CURVES = ("step", "epoch", "seconds", "train_loss", "validation_loss", "validation_score")
@@ -257,13 +258,21 @@ def _reliability(board: Board, figures: Figures) -> dict[str, Any]:
 
 
 def _group(group: disagreement.Group, gallery: Gallery | None) -> dict[str, Any]:
-    shown = [case for case in group.cases if case.picture is not None][:PICTURES] if gallery else []
+    shown = [case for case in group.cases if case.row is not None][:PICTURES] if gallery else []
     return {
         "family": group.family,
         "title": words.family_title(group.family) if group.family else None,
         "total": len(group.cases),
-        "cases": [(case, _picture(gallery.inputs[case.picture])) for case in shown if gallery],
+        "cases": [(case, *_exhibit(gallery, case.row)) for case in shown if gallery and case.row is not None],
     }
+
+
+def _exhibit(gallery: Gallery, row: int) -> tuple[str | None, str | None]:
+    """A picture, or else a text, cut where it is long."""
+    if gallery.inputs is not None:
+        return _picture(gallery.inputs[row]), None
+    text = gallery.texts[row]
+    return None, text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT].rsplit(" ", 1)[0] + " …"
 
 
 def _picture(pixels: NDArray[np.uint8]) -> str:

@@ -1,4 +1,4 @@
-"""Stage baseline@<key>: what no network should fall short of, and the pictures that the report may show."""
+"""Stage baseline@<key>: what no network should fall short of, and the examples that the report may show."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from quintet.baselines import Fitted, fit
@@ -38,7 +40,10 @@ def baseline(key: str) -> None:
         started, clock = datetime.now(UTC), time.perf_counter()
         fitted = fit(entry.task, name, objective, train, validation)
         _write(key, name, entry, objective, fitted, test, measuring, started, time.perf_counter() - clock, out / name)
-    _gallery(test, out / "gallery.npz")
+    if objective.spec.kind == "image":
+        _pictures(test, out / "gallery.npz")
+    else:
+        pq.write_table(pa.table(objective.quotes(test)), out / "gallery.parquet")
 
 
 def _write(
@@ -118,7 +123,7 @@ def _write(
     results.write_evaluation(folder, {**evaluation, "runs": [{**run, "mlflow_run_id": projector.run_id}]})
 
 
-def _gallery(test: Split, file: Path) -> None:
+def _pictures(test: Split, file: Path) -> None:
     """Small pictures of the first test examples: the only ones that the report may show."""
     inputs = np.asarray(test.inputs[:_GALLERY])
     _, _, height, width = inputs.shape

@@ -96,6 +96,10 @@ class Objective(ABC):
         everyone = np.ones((1, len(found)))
         return {name: float(measure(everyone)[0]) for name, measure in self.measures(found).items()}
 
+    def quotes(self, split: Split) -> dict[str, list[str]]:
+        """What a report shows of each example of texts: its `id` and its `text`."""
+        return {"id": [], "text": []}
+
     def write(self, folder: Path, found: Mapping[int, Predictions]) -> list[str]:
         """Write what else a report shows of these predictions, by seed; the names of the files."""
         return []

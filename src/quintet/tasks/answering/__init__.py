@@ -68,5 +68,12 @@ class Answering(Objective):
             more={"exact": exact},
         )
 
+    def quotes(self, split: Split) -> dict[str, list[str]]:
+        assert isinstance(split, TextSplit)
+        return {
+            "id": split.texts.ids,
+            "text": [f"{q}\n{c}" for q, c in zip(split.texts["question"], split.texts["context"], strict=True)],
+        }
+
     def measures(self, found: Predictions) -> dict[str, Measure]:
         return {"answer_f1": Mean(found.score), "exact_match": Mean(found.more["exact"])}

@@ -23,6 +23,7 @@ from quintet.evaluation.statistics import Figure, Mean, Measure, calibration_err
 from quintet.models.build import build_classifier
 from quintet.tasks.objective import Objective, Predictions
 from quintet.training.settings import Training
+from quintet.training.texts import TextSplit
 
 
 class Classification(Objective):
@@ -62,6 +63,10 @@ class Classification(Objective):
                 "nll": nll,
             },
         )
+
+    def quotes(self, split: Split) -> dict[str, list[str]]:
+        assert isinstance(split, TextSplit)
+        return {"id": split.texts.ids, "text": split.texts["text"]}
 
     def measures(self, found: Predictions) -> dict[str, Measure]:
         actual, predicted = found.more["actual"], found.more["predicted"]

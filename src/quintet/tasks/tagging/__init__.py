@@ -70,6 +70,10 @@ class Tagging(Objective):
             },
         )
 
+    def quotes(self, split: Split) -> dict[str, list[str]]:
+        assert isinstance(split, TextSplit)
+        return {"id": split.texts.ids, "text": [" ".join(words) for words in split.texts["words"]]}
+
     def measures(self, found: Predictions) -> dict[str, Measure]:
         more = found.more
         return {
