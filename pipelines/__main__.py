@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="bring all stages up to date, several at a time")
+    run.add_argument("--suite", metavar="NAME", help="put this suite in force first (see `quintet suite`)")
     run.add_argument(
         "--stages", nargs="+", metavar="STAGE", help="only these and what they need: 'train@a', 'train', '*@a'"
     )
@@ -53,16 +54,6 @@ def _parser() -> argparse.ArgumentParser:
                       help="after a failure go on with what does not depend on it (default)")  # fmt: skip
     stop.add_argument("--fail-fast", dest="keep_going", action="store_false", help="after a failure start nothing more")
     run.set_defaults(do=_run)
-
-    plan = commands.add_parser("plan", help="say which stages would run, why, and how long that should take")
-    plan.add_argument("--stages", nargs="+", metavar="STAGE", help="only these and what they need")
-    plan.add_argument(
-        "--slots", type=int, metavar="N", help="CPU slots to share out (default: the cores of this machine)"
-    )
-    plan.add_argument(
-        "--budget", metavar="TIME", help="say what would not be done within this time, such as 2h or 45min"
-    )
-    plan.set_defaults(do=_plan)
 
     ui = commands.add_parser("ui", help="serve Prefect with a worker, MLflow and the report until Ctrl-C")
     ui.add_argument(
@@ -84,53 +75,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(root: Path, given: argparse.Namespace) -> int:
-    from pipelines.graph import read_graph
-    from pipelines.slots import Slots
+    from quintet.graph.plan import checked_slots
+    from quintet.graph.stages import read_graph
+    from quintet.suites import put_in_force
 
     # What the user can have mistyped shows now, not after a server has started.
-    graph = read_graph(root)
-    graph.select(given.stages or ())
-    Slots(1 if given.slots is None else given.slots, ())
+    if given.suite:
+        put_in_force(root, given.suite, dry_run=True)
+    else:
+        read_graph(root).select(given.stages or ())
+    checked_slots(1 if given.slots is None else given.slots)
     _report_to_a_server(root)
     from pipelines.flow import run_pipeline
 
-    state = run_pipeline(os.fspath(root), given.stages, given.slots, given.force, given.keep_going, return_state=True)
+    state = run_pipeline(
+        os.fspath(root), given.suite, given.stages, given.slots, given.force, given.keep_going, return_state=True
+    )
     print(state.message)
     if state.is_cancelled():
         return 130
     return 0 if state.is_completed() else 1
-
-
-def _plan(root: Path, given: argparse.Namespace) -> int:
-    from pipelines.duration import parse_duration, say_duration
-    from pipelines.graph import read_graph, why_stale
-    from pipelines.plan import does_not_fit, expected_seconds, finish_times, plan_rows, read_durations
-    from pipelines.schedule import reasons_to_run
-    from pipelines.slots import Slots, cores
-
-    budget = None if given.budget is None else parse_duration("--budget", given.budget)
-    graph = read_graph(root)
-    graph = graph.select(given.stages) if given.stages else graph
-    slots = Slots(cores() if given.slots is None else given.slots, ()).cpus
-    reasons = reasons_to_run(graph, why_stale(root))
-    expected = expected_seconds(graph, read_durations(root))
-    for row in plan_rows(graph, reasons, expected):
-        print(f"{row['stage']:<28} {row['will']:<12} {row['expected']:>12}  {row['why']}")
-
-    known = {name: seconds for name in reasons if (seconds := expected[name]) is not None}
-    unknown = [name for name in reasons if name not in known]
-    ends = finish_times(graph, known, slots)
-    time_needed = say_duration(max(ends.values(), default=0.0))
-    noun = "slot" if slots == 1 else "slots"
-    rest = f", and without {len(unknown)} that nothing is known of" if unknown else ""
-    print(f"{len(reasons)} of {len(graph.stages)} stages to run, at most {time_needed} with {slots} {noun}{rest}")
-    if budget is not None:
-        late = does_not_fit(ends, budget)
-        for name, end in late.items():
-            print(f"does not fit in {say_duration(budget)}: {name} would end after {say_duration(end)}")
-        if not late:
-            print(f"fits in {say_duration(budget)}")
-    return 0
 
 
 def _report_to_a_server(root: Path) -> None:

@@ -1,9 +1,11 @@
-"""What a flow publishes in Prefect's UI: plan, progress, leaderboard, report, links."""
+"""What a flow publishes in Prefect's UI: plan, progress, MLflow runs, leaderboard, report, links."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,21 +19,22 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from pipelines.duration import say_duration
-from pipelines.graph import Graph
-from pipelines.plan import plan_rows
-from pipelines.servers import addresses
+from pipelines.servers import addresses, ask
+from quintet.graph.duration import say_duration
+from quintet.graph.plan import Plan
+from quintet.graph.stages import Stage
+from quintet.tracking.journal import RUN_KEY
 
 _REPORT = Path("outputs", "report")
 
 
-def publish_plan(graph: Graph, reasons: Mapping[str, str], expected: Mapping[str, float | None]) -> None:
-    """Which stages would run and why, before any of them does."""
+def publish_plan(plan: Plan, root: Path) -> None:
+    """Which stages would run and why, and what that takes, before any of them does."""
     create_table_artifact(
         key="quintet-plan",
-        table=plan_rows(graph, reasons, expected),
-        description="What this run has to do. A stage that follows a changed one is cached after all if its inputs "
-        "come out the same, and one that was run before in just this way is restored from DVC's cache.",
+        table=plan.rows(),
+        description="\n\n".join([plan.summary(), *plan.lacks(root)]) + "\n\nA stage that follows a changed one is "
+        "cached after all if its inputs come out the same.",
     )
 
 
@@ -69,11 +72,54 @@ def publish_results(root: Path) -> None:
         create_link_artifact(
             key="quintet-report-page", link=page, link_text="Open the report", description="The report as a page"
         )
-    mlflow = served.get("mlflow") or os.environ.get("MLFLOW_TRACKING_URI", "")
-    if mlflow.startswith("http"):
+    if mlflow := _mlflow_address(root):
         create_link_artifact(
             key="quintet-mlflow", link=mlflow, link_text="Open MLflow", description="Every run in MLflow"
         )
+
+
+def publish_runs(stage: Stage, root: Path) -> None:
+    """Links to the MLflow runs that the stage's outputs belong to, if any; called in its task, where they show."""
+    runs = stage_runs(stage)
+    if not runs:
+        return
+    address = _mlflow_address(root)
+    lines = [
+        f"- {run['experiment']}, seed {run['seed']}: {_run_link(address, run)}"
+        for run in sorted(runs, key=lambda run: (run["experiment"], run["seed"]))
+    ]
+    key = re.sub(r"[^a-z0-9]+", "-", stage.name.lower()).strip("-")
+    create_markdown_artifact(key=f"runs-{key}", markdown="\n".join(lines), description=f"MLflow runs of {stage.name}")
+
+
+def stage_runs(stage: Stage) -> list[dict[str, Any]]:
+    """The records of the runs that a stage's outputs belong to: its own trainings, or those that it measured."""
+    trained = [json.loads(file.read_text()) for out in stage.outs for file in out.rglob("run.json")]
+    measured = [json.loads(file.read_text()) for out in stage.outs for file in out.rglob("evaluation.json")]
+    return trained + [run for evaluation in measured for run in evaluation["runs"]]
+
+
+def _run_link(address: str | None, run: Mapping[str, Any]) -> str:
+    """Where MLflow at `address` shows the run. By its key: a store that was rebuilt has given it another id."""
+    if address is None:
+        return f"`{run['mlflow_run_id']}` (no MLflow server is running; `make ui` starts one)"
+    api, by_name = f"{address}/api/2.0/mlflow", urllib.parse.urlencode({"experiment_name": run["task"]})
+    try:
+        experiment = ask(f"{api}/experiments/get-by-name?{by_name}", timeout_seconds=5)["experiment"]["experiment_id"]
+        wanted = {"experiment_ids": [experiment], "filter": f"tags.`{RUN_KEY}` = '{run['run_key']}'"}
+        found = ask(f"{api}/runs/search", wanted, timeout_seconds=5).get("runs")
+    except OSError as error:
+        return f"`{run['mlflow_run_id']}` (MLflow at {address} did not answer: {error})"
+    if not found:
+        return f"not in MLflow at {address} yet; `quintet sync`, the flow's last step, brings it there"
+    run_id = found[0]["info"]["run_id"]
+    return f"[{run_id}]({address}/#/experiments/{experiment}/runs/{run_id})"
+
+
+def _mlflow_address(root: Path) -> str | None:
+    """A server that shows the runs in a browser: the one that `ui` runs, else MLFLOW_TRACKING_URI."""
+    address = addresses(root).get("mlflow") or os.environ.get("MLFLOW_TRACKING_URI", "")
+    return address.rstrip("/") if address.startswith("http") else None
 
 
 def leaderboard_rows(report: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from pipelines.graph import Stage
 from pipelines.run_stage import Outcome, StageProcesses, repro
 from pipelines.slots import Lease, Slots
+from quintet.graph.stages import Stage
 
 
 class Engine(Protocol):

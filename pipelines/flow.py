@@ -23,15 +23,17 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from pipelines.artifacts import Progress, publish_plan, publish_results
-from pipelines.duration import say_duration
+from pipelines.artifacts import Progress, publish_plan, publish_results, publish_runs
 from pipelines.engine import Engine, LocalEngine
-from pipelines.graph import Stage, read_graph, why_stale
-from pipelines.plan import chain_seconds, expected_seconds, finish_times, read_durations, record_durations
 from pipelines.run_stage import Outcome, StageProcesses, Stopped, run_command, run_incomplete
 from pipelines.schedule import Result, Schedule, Step
-from pipelines.slots import Lease, Slots, cores, visible_gpus
+from pipelines.slots import Lease, Slots, visible_gpus
 from quintet.errors import UserError
+from quintet.graph.cost import Cost, record_measured
+from quintet.graph.duration import say_duration
+from quintet.graph.plan import chain_seconds, finish_times, make_plan
+from quintet.graph.stages import Stage
+from quintet.suites import put_in_force
 
 _POLL_SECONDS = 2.0
 _NAMES: dict[Result, str] = {"ran": "Ran", "cached": "Cached", "skipped": "Skipped"}
@@ -61,6 +63,8 @@ def perform(step: Step, root: Path, engine: Engine, environment: Mapping[str, st
             outcome = Outcome("cached" if step.how == "cached" else "skipped", 0.0, step.why)
     except Stopped:
         outcome = Outcome("stopped", 0.0, "the flow ended before it could start")
+    if outcome.result in ("ran", "cached"):
+        publish_runs(step.stage, root)
     message = " · ".join(part for part in (say_duration(outcome.seconds), outcome.detail) if part)
     if outcome.result == "failed":
         return Failed(message=message, data=outcome)
@@ -85,6 +89,7 @@ _THREADS: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=256)
 @flow(name="quintet", task_runner=_THREADS, persist_result=False)
 def run_pipeline(
     root: str = ".",
+    suite: str | None = None,
     stages: list[str] | None = None,
     slots: int | None = None,
     force: bool = False,
@@ -94,6 +99,8 @@ def run_pipeline(
 
     Args:
         root: The folder that holds dvc.yaml.
+        suite: The suite to put in force first, such as `smoke` or `embedded`; params.yaml as it is if left out.
+            Fails where params.yaml has edits that would be lost.
         stages: Stages (`train@lenet`), groups (`train`) or patterns (`*@lenet*`) to bring up to date with all
             they need; everything if left out.
         slots: CPU slots to share out; the cores of this machine if left out.
@@ -105,6 +112,8 @@ def run_pipeline(
     try:
         # Two flows in one workspace would write the same outputs. The kernel drops the lock with its holder.
         with FileLock(place / ".prefect" / "flow.lock", timeout=0):
+            if suite:
+                get_run_logger().info(put_in_force(place, suite))
             return _Run(place, stages, slots, force, keep_going).run()
     except Timeout:
         return Failed(message=f"{place}: another flow is running here; wait for it, or cancel it")
@@ -116,16 +125,13 @@ class _Run:
     """One run of the flow."""
 
     def __init__(self, root: Path, stages: list[str] | None, slots: int | None, force: bool, keep_going: bool) -> None:
-        whole = read_graph(root)
         self.root = root
-        self.graph = whole.select(stages) if stages else whole
-        self.forced = {name for item in stages or whole.stages for name in whole.named(item)} if force else set()
-        self.slots = cores() if slots is None else slots
-        self.engine: Engine = LocalEngine(root, Slots(self.slots, visible_gpus()))
-        self.schedule = Schedule(self.graph, why_stale(root), self.forced, keep_going)
+        self.plan = make_plan(root, stages, slots, force)
+        self.graph = self.plan.graph
+        self.engine: Engine = LocalEngine(root, Slots(self.plan.slots, visible_gpus()))
+        self.schedule = Schedule(self.graph, self.plan.reasons, keep_going)
         for name in self.schedule.reasons:
             self.engine.check(self.graph.stages[name])
-        self.expected = expected_seconds(self.graph, read_durations(root))
         self.futures: dict[str, PrefectFuture[Any]] = {}
         self.leases: dict[str, Lease] = {}
         self.started: dict[str, float] = {}
@@ -134,11 +140,10 @@ class _Run:
         self.log = get_run_logger()
 
     def run(self) -> State[Any]:
-        publish_plan(self.graph, self.schedule.reasons, self.expected)
-        self.log.info(
-            "%d of %d stages to run, %s",
-            len(self.schedule.reasons), len(self.graph.stages), self.engine.describe(),
-        )  # fmt: skip
+        publish_plan(self.plan, self.root)
+        self.log.info("%s. %s", self.plan.summary(), self.engine.describe())
+        for line in self.plan.lacks(self.root):
+            self.log.warning(line)
         progress = Progress(len(self.graph.stages))
         try:
             with get_client(sync_client=True) as client:
@@ -153,7 +158,8 @@ class _Run:
                 return Cancelled(message=f"Cancelled. {summary(self._settled())}")
             raise
         finally:
-            record_durations(self.root, {name: o.seconds for name, o in self.outcomes.items() if o.result == "ran"})
+            ran = {name: Cost(o.seconds, o.memory_mb) for name, o in self.outcomes.items() if o.result == "ran"}
+            record_measured(self.root, ran)
         self._sync()
         publish_results(self.root)
         line = summary(self.outcomes)
@@ -162,7 +168,7 @@ class _Run:
         return Completed(message=line) if good else Failed(message=line)
 
     def _loop(self, progress: Progress, client: SyncPrefectClient) -> None:
-        chain = chain_seconds(self.graph, self.expected)
+        chain = chain_seconds(self.graph, self.plan.expected)
         polled = time.monotonic()
         while not self.schedule.finished:
             # Longest chain first; a stage that does not fit now lets smaller ones pass.
@@ -201,7 +207,7 @@ class _Run:
         # Settled already: these only draw the arrows in Prefect's picture of the run.
         needed: list[Any] = [allow_failure(self.futures[upstream]) for upstream in step.stage.needs]
         future: PrefectFuture[Any] = perform.with_options(name=step.stage.group).submit(
-            step, self.root, self.engine, environment, name in self.forced, return_state=False, wait_for=needed
+            step, self.root, self.engine, environment, name in self.plan.forced, return_state=False, wait_for=needed
         )
         self.futures[name] = future
         future.add_done_callback(lambda _: self.finished.put(name))
@@ -228,11 +234,11 @@ class _Run:
         running = [name for name in self.leases if name not in self.outcomes]
         seconds: dict[str, float] = {}
         for name in [*running, *(n for n in self.schedule.waiting if n in self.schedule.reasons)]:
-            expected = self.expected[name]
+            expected = 0.0 if name in self.plan.restored else self.plan.expected[name].seconds
             if expected is None:
                 return ""
             seconds[name] = max(0.0, expected - (now - self.started.get(name, now)))
-        ends = finish_times(self.graph, seconds, self.slots, running)
+        ends = finish_times(self.graph, seconds, self.plan.slots, running)
         return say_duration(max(ends.values())) if ends else ""
 
     def _look_for_cancellation(self, client: SyncPrefectClient) -> None:

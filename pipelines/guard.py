@@ -1,7 +1,8 @@
 """A small parent for one stage, so that nothing of a stage outlives its flow.
 
-Run as a script: `python -P guard.py GRACE_SECONDS COMMAND...`, in a session of its own, standard input
-a pipe that only the flow holds open. While the pipe is open the guard waits for the command. When it
+Run as a script: `python -P guard.py GRACE_SECONDS REPORT COMMAND...`, in a session of its own, standard input
+a pipe that only the flow holds open; REPORT is a file descriptor that takes the peak memory at the end, or -.
+While the pipe is open the guard waits for the command. When it
 closes (the flow let go of it to cancel, or is gone: killed with -9, out of memory, crashed), the
 guard ends everything the command started: TERM, the grace, KILL.
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -68,7 +70,7 @@ def _session(pid: int) -> int:
 
 def main(arguments: list[str]) -> int:
     """Runs the command; its exit status, or 128 + signal where a signal ended it."""
-    grace_seconds, command = float(arguments[0]), arguments[1:]
+    grace_seconds, report, command = float(arguments[0]), arguments[1], arguments[2:]
     if sys.platform == "linux":
         # Children whose parent dies come to the guard, not to init: a process that changed its session stays findable.
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -89,6 +91,10 @@ def main(arguments: list[str]) -> int:
     status = child.wait()
     # A command that is done leaves nobody behind: a background process would hold devices and the log open.
     end_family(os.getpid(), grace_seconds)
+    if report != "-":
+        # Of the largest process below the command; Linux counts in KiB, macOS in bytes.
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        os.write(int(report), str(peak if sys.platform == "darwin" else peak * 1024).encode())
     return 128 - status if status < 0 else status
 
 

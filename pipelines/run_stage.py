@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines import guard
-from pipelines.duration import say_duration
-from pipelines.graph import Stage
 from pipelines.schedule import Result
+from quintet.graph.duration import say_duration
+from quintet.graph.stages import Stage
 
 GRACE_SECONDS = 20.0
 
@@ -47,6 +47,8 @@ class Outcome:
     detail: str
     # The failure may pass by itself: DVC could not get its lock. Whatever else fails would fail again.
     transient: bool = False
+    # Of the largest of its processes, in 10^6 bytes; None where nothing was started.
+    memory_mb: float | None = None
 
 
 class Stopped(Exception):
@@ -63,6 +65,7 @@ class StageProcesses:
         self.grace_seconds = grace_seconds
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._reports: dict[subprocess.Popen[bytes], int] = {}
         self._stopping = False
 
     @property
@@ -74,17 +77,33 @@ class StageProcesses:
         with self._lock:
             if self._stopping:
                 raise Stopped
-            process = subprocess.Popen(
-                [sys.executable, "-P", guard.__file__, str(self.grace_seconds), *command],
-                cwd=folder,
-                env={**os.environ, **environment},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            report, theirs = os.pipe()
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", guard.__file__, str(self.grace_seconds), str(theirs), *command],
+                    cwd=folder,
+                    env={**os.environ, **environment},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    pass_fds=[theirs],
+                )
+            except BaseException:
+                os.close(report)
+                raise
+            finally:
+                os.close(theirs)
             self._running.add(process)
+            self._reports[process] = report
             return process
+
+    def memory_mb(self, process: subprocess.Popen[bytes]) -> float | None:
+        """Peak memory of the largest process below `process`, which is done; None where it was ended instead."""
+        with self._lock:
+            report = self._reports.get(process)
+            said = b"" if report is None else os.read(report, 32)
+        return int(said) / 1e6 if said else None
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
         """Ends `process` and all it started, and returns when they are gone. Does nothing to one that is done."""
@@ -99,6 +118,9 @@ class StageProcesses:
             guard.end_family(process.pid, self.grace_seconds)
         with self._lock:
             self._running.discard(process)
+            report = self._reports.pop(process, None)
+        if report is not None:
+            os.close(report)
 
     def end_all(self) -> None:
         """Ends every running stage, all at once, and lets none start after."""
@@ -129,8 +151,9 @@ def repro(
     if force:
         command.append("--force")
     started = time.monotonic()
-    status, lines = _supervise(command, root, stage, processes, log, environment)
-    return outcome(status, lines, time.monotonic() - started, stage, processes.stopping)
+    status, lines, memory_mb = _supervise(command, root, stage, processes, log, environment)
+    ended = outcome(status, lines, time.monotonic() - started, stage, processes.stopping)
+    return replace(ended, memory_mb=memory_mb)
 
 
 def run_incomplete(
@@ -164,9 +187,12 @@ def run_command(
 ) -> Outcome:
     """Runs the command of `stage` without asking DVC."""
     started = time.monotonic()
-    status, lines = _supervise(["sh", "-c", stage.command], stage.folder, stage, processes, log, environment)
+    command = ["sh", "-c", stage.command]
+    status, lines, memory_mb = _supervise(command, stage.folder, stage, processes, log, environment)
     seconds = time.monotonic() - started
-    return Outcome("ran", seconds, "") if status == 0 else outcome(status, lines, seconds, stage, processes.stopping)
+    if status == 0:
+        return Outcome("ran", seconds, "", memory_mb=memory_mb)
+    return replace(outcome(status, lines, seconds, stage, processes.stopping), memory_mb=memory_mb)
 
 
 def outcome(status: int, lines: Sequence[str], seconds: float, stage: Stage, stopping: bool) -> Outcome:
@@ -196,8 +222,9 @@ def _supervise(
     processes: StageProcesses,
     log: Callable[[str], None],
     environment: Mapping[str, str],
-) -> tuple[int, list[str]]:
-    """Runs `command` to its end; its exit status, the lines that can be DVC's own and the last before each of them."""
+) -> tuple[int, list[str], float | None]:
+    """Runs `command` to its end; its exit status, the lines that can be DVC's own and the last before each of them,
+    its peak memory."""
     # Stages say `python`: theirs is ours, whether or not the environment is activated.
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
     process = processes.start(command, folder, {"PYTHONUNBUFFERED": "1", "PATH": path, **environment})
@@ -215,7 +242,7 @@ def _supervise(
                     if lines and not lines[-1].startswith(_DVC) and not line.startswith(_DVC):
                         lines.pop()  # of the many lines of a command only the last can matter here: what it died with
                     lines.append(line)
-        return process.wait(), lines
+        return process.wait(), lines, processes.memory_mb(process)
     finally:
         timer.cancel()
         processes.end(process)

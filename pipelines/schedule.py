@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.graph import Graph, Stage
+from quintet.graph.stages import Graph, Stage
 
 How = Literal["repro", "cached", "incomplete", "skip"]
 Result = Literal["ran", "cached", "skipped", "failed", "stopped"]
@@ -31,11 +31,9 @@ class Schedule:
     then still finds out whether its inputs really changed.
     """
 
-    def __init__(
-        self, graph: Graph, stale: Mapping[str, str], force: Collection[str] = (), keep_going: bool = True
-    ) -> None:
+    def __init__(self, graph: Graph, reasons: Mapping[str, str], keep_going: bool = True) -> None:
         self._graph, self._keep_going = graph, keep_going
-        self.reasons = reasons_to_run(graph, stale, force)
+        self.reasons = reasons
         self._waiting = dict(graph.stages)
         self._failed: list[str] = []
         self._skipped: list[str] = []
@@ -83,17 +81,3 @@ class Schedule:
         if stage.name in self.reasons:
             return Step(stage, "repro", self.reasons[stage.name])
         return Step(stage, "cached", "unchanged")
-
-
-def reasons_to_run(graph: Graph, stale: Mapping[str, str], force: Collection[str] = ()) -> dict[str, str]:
-    """Why each stage that may have to run would: forced, what DVC finds changed, or which stage it follows."""
-    reasons: dict[str, str] = {}
-    for name, stage in graph.stages.items():
-        follows = [upstream for upstream in stage.needs if upstream in reasons]
-        if name in force:
-            reasons[name] = "forced"
-        elif name in stale:
-            reasons[name] = stale[name]
-        elif follows:
-            reasons[name] = f"after {', '.join(follows)}"
-    return reasons

@@ -54,11 +54,11 @@ def answers(address: str) -> bool:
         return False
 
 
-def ask(address: str, body: object = None) -> Any:
+def ask(address: str, body: object = None, timeout_seconds: float = 30.0) -> Any:
     """The JSON answer to a POST of `body`, or to a GET if there is none. (`import prefect` would take a second.)"""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
-    with _OPENER.open(request, timeout=30) as reply:
+    with _OPENER.open(request, timeout=timeout_seconds) as reply:
         return json.loads(reply.read() or "null")
 
 
@@ -160,7 +160,7 @@ def guarded(command: Sequence[str], root: Path, log: Path) -> Iterator[subproces
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-P", guard.__file__, str(_GRACE_SECONDS), *command],
+            [sys.executable, "-P", guard.__file__, str(_GRACE_SECONDS), "-", *command],
             cwd=root,
             stdin=subprocess.PIPE,
             stdout=output,

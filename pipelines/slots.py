@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quintet.errors import UserError
+from quintet.graph.plan import checked_slots
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,7 @@ class Slots:
     """The CPU slots and GPU ids of this machine. Safe to use from several threads."""
 
     def __init__(self, cpus: int, gpus: Sequence[str]) -> None:
-        if cpus < 1:
-            raise UserError("slots", f"{cpus} is too few", "it takes a whole number from 1 up")
-        self.cpus, self.gpus = cpus, tuple(gpus)
+        self.cpus, self.gpus = checked_slots(cpus), tuple(gpus)
         self._free_cpus = cpus
         self._free_gpus = list(gpus)
         self._out: list[Lease] = []
@@ -69,11 +68,6 @@ class Slots:
         if self.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = ",".join(lease.gpus)
         return variables
-
-
-def cores() -> int:
-    """Cores this process may use, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus() -> tuple[str, ...]:

@@ -79,6 +79,15 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("check", help="check params.yaml, without running anything")
     command.set_defaults(run=_check)
     command = commands.add_parser(
+        "plan", help="say which stages would run and why, and how long, how much memory and disk that should take"
+    )
+    command.add_argument(
+        "--stages", nargs="+", metavar="STAGE", help="only these and what they need: 'train@a', 'train', '*@a'"
+    )
+    command.add_argument("--slots", type=int, metavar="N", help="stages at a time (default: the cores of this machine)")
+    command.add_argument("--budget", metavar="TIME", help="say what would not be done within this time, such as 2h")
+    command.set_defaults(run=_plan)
+    command = commands.add_parser(
         "catalogue", help="list the models, data sets and tasks there are, with their settings"
     )
     command.add_argument("name", nargs="?", help="a family or a model: show its settings")
@@ -180,6 +189,18 @@ def _check(options: argparse.Namespace) -> None:
         f"params.yaml is sound: suite {suite.suite}, {len(suite.data)} data set(s), "
         f"{len(suite.experiments)} experiment(s), {suite.trainings} training(s), seeds counted"
     )
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from quintet.graph.duration import parse_duration, say_duration
+    from quintet.graph.plan import make_plan, text
+
+    budget = None if options.budget is None else parse_duration("--budget", options.budget)
+    plan = make_plan(Path(), options.stages, options.slots)
+    lacking = plan.lacks(Path(), budget)
+    print("\n".join([text(plan), *lacking]))
+    if budget is not None and not lacking:
+        print(f"fits in {say_duration(budget)}")
 
 
 def _catalogue(options: argparse.Namespace) -> None:

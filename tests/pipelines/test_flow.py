@@ -13,6 +13,7 @@ import psutil
 import pytest
 import yaml
 
+CODE = Path(__file__).parents[2]
 Edit = Callable[[str, str, str], None]
 
 
@@ -151,7 +152,8 @@ def test_publishes_plan_progress_leaderboard_and_report(repository: Path, edit: 
     plan = {row["stage"]: row for row in server.artifact("quintet-plan")}
     assert [name for name, row in plan.items() if row["will"] == "run"] == ["train@b", "report"]
     assert "models.b" in plan["train@b"]["why"]
-    assert plan["train@b"]["expected"].endswith(" s")
+    assert plan["train@b"]["time"].endswith(" s")
+    assert plan["train@b"]["memory"].endswith(" MB")
 
 
 @pytest.mark.parametrize(
@@ -159,6 +161,7 @@ def test_publishes_plan_progress_leaderboard_and_report(repository: Path, edit: 
     [
         (["--stages", "trian"], "stages: unknown stage 'trian'; did you mean 'train'?"),
         (["--slots", "0"], "slots: 0 is too few"),
+        (["--suite", "smok"], "suites: unknown suite 'smok'"),
     ],
 )
 def test_a_mistake_ends_in_one_line_before_anything_starts(
@@ -244,3 +247,19 @@ def test_24_stages_at_once_in_12_slots_keep_the_lock_file_whole(repository: Path
     assert set(stages) == {"prepare", *(f"train@{model}" for model in models)}
     assert len(runs(repository)) == 25
     assert server.flow(repository).message.startswith("25 cached: ")
+
+
+def test_the_suite_named_is_put_in_force_unless_edits_would_be_lost(repository: Path, server: Any) -> None:
+    (repository / "suites").mkdir()
+    suite = (CODE / "suites" / "smoke.yaml").read_text()
+    (repository / "suites" / "mine.yaml").write_text(suite.replace("suite: smoke", "suite: mine"))
+    (repository / "dvc.yaml").write_text(
+        "stages:\n  say:\n    cmd: echo ${suite} > said.txt\n    outs: [said.txt]\n    params: [suite]\n"
+    )
+    refused = server.flow(repository, "--suite", "mine")
+    assert refused.status == 1
+    assert refused.message.startswith("params.yaml: has edits that are saved nowhere and would be lost")
+
+    (repository / "params.yaml").unlink()
+    assert server.flow(repository, "--suite", "mine").states() == {"say": "Ran"}
+    assert (repository / "said.txt").read_text() == "mine\n"

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from pipelines import guard
-from pipelines.graph import Stage
-from pipelines.run_stage import Outcome, StageProcesses, Stopped, outcome, repro, run_incomplete
+from pipelines.run_stage import Outcome, StageProcesses, Stopped, outcome, repro, run_command, run_incomplete
+from quintet.graph.stages import Stage
 
 Edit = Callable[[str, str, str], None]
 
@@ -144,6 +144,13 @@ def test_a_stage_that_ignores_term_is_killed_after_the_grace(tmp_path: Path) -> 
         processes.end(process)
     assert 1 <= time.monotonic() - began < 5
     assert workers(tmp_path) == []
+
+
+def test_measures_the_peak_memory_of_a_command(tmp_path: Path) -> None:
+    big = Stage("big", (), f'{sys.executable} -c "x = bytearray(300_000_000)"', tmp_path, ())
+    ended = run_command(big, StageProcesses(), lambda line: None, {})
+    assert ended.memory_mb is not None
+    assert 300 < ended.memory_mb < 400
 
 
 def test_a_background_process_does_not_outlive_its_stage(tmp_path: Path) -> None:

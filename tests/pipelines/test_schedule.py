@@ -1,7 +1,8 @@
 from pathlib import Path
 
-from pipelines.graph import Graph, Stage
-from pipelines.schedule import Schedule, reasons_to_run
+from pipelines.schedule import Schedule
+from quintet.graph.plan import reasons_to_run
+from quintet.graph.stages import Graph, Stage
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "prepare": (),
@@ -34,7 +35,7 @@ def test_a_stage_waits_for_all_it_needs() -> None:
 
 
 def test_what_nothing_stale_is_above_is_cached_without_asking_dvc_again() -> None:
-    schedule = Schedule(GRAPH, {"train@b": "lr modified"})
+    schedule = Schedule(GRAPH, reasons_to_run(GRAPH, {"train@b": "lr modified"}))
     do(schedule, "prepare", "cached")
     assert steps(schedule) == {"train@a": "cached", "train@b": "repro"}
     do(schedule, "train@b", "ran")
@@ -64,15 +65,3 @@ def test_fail_fast_starts_nothing_more_but_the_report() -> None:
     for name in ("train@b", "evaluate@a", "evaluate@b"):
         do(schedule, name, "skipped")
     assert steps(schedule) == {"report": "incomplete"}
-
-
-def test_force_runs_what_is_named_and_lets_dvc_judge_what_follows() -> None:
-    assert reasons_to_run(GRAPH, {}, force={"train@a"}) == {
-        "train@a": "forced",
-        "evaluate@a": "after train@a",
-        "report": "after evaluate@a",
-    }
-
-
-def test_no_reason_where_nothing_is_stale() -> None:
-    assert reasons_to_run(GRAPH, {}) == {}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.graph import Graph, Stage, read_graph, why_stale
 from quintet.errors import UserError
+from quintet.graph.stages import Graph, Stage, read_graph, why_stale
 
 Edit = Callable[[str, str, str], None]
 

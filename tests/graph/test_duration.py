@@ -1,7 +1,7 @@
 import pytest
 
-from pipelines.duration import parse_duration, say_duration
 from quintet.errors import UserError
+from quintet.graph.duration import parse_duration, say_duration
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,22 @@
 """DVC's stage graph and DVC's word on what is stale, as plain data.
 
 Nothing here knows Prefect, and no stage name is typed: names, edges and each stage's `meta:` come
-from `dvc.yaml` with its `foreach` expanded, staleness from `dvc status --json`. (`dvc repro --dry`
+from `dvc.yaml` with its `foreach` expanded, staleness from what `dvc status` does. (`dvc repro --dry`
 is no substitute: it does not hash changed dependencies and reports stages as cached that then run.)
 """
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
-import json
 import os
-import subprocess
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.duration import parse_duration
 from quintet.errors import UserError, unknown
+from quintet.graph.duration import parse_duration
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,8 @@ class Stage:
     command: str
     folder: Path
     outs: tuple[Path, ...]
+    # What the outputs measured when they were last made, by dvc.lock; None where that does not know.
+    outs_bytes: int | None = None
     cpus: int = 1
     gpus: int = 0
     timeout_seconds: float | None = None
@@ -76,20 +76,11 @@ class Graph:
 
 def read_graph(root: Path) -> Graph:
     """The graph of the DVC repository at `root`; a broken dvc.yaml or `meta:` is a UserError."""
-    from dvc.exceptions import DvcException, NotDvcRepoError
-    from dvc.repo import Repo
-
-    try:
-        with Repo(os.fspath(root)) as repo:
-            graph = repo.index.graph
-            # The name that `dvc repro` takes in the root; `Stage.addressing` would be relative to the current folder.
-            names = {node: _address(node) for node in graph}
-            needs = {names[node]: tuple(names[up] for up in graph.successors(node)) for node in graph}
-            stages = {name: _stage(node, name, needs[name]) for node, name in names.items()}
-    except NotDvcRepoError:
-        raise UserError(os.fspath(root), "is no DVC repository", "run in the folder that holds dvc.yaml") from None
-    except DvcException as error:
-        raise UserError("dvc.yaml", " ".join(str(error).split()), "'dvc dag' shows the whole message") from error
+    with _repository(root) as repo:
+        graph = repo.index.graph
+        names = {node: _address(node) for node in graph}
+        needs = {names[node]: tuple(names[up] for up in graph.successors(node)) for node in graph}
+        stages = {name: _stage(node, name, needs[name]) for node, name in names.items()}
     return Graph({name: stages[name] for name in _upstream_first(needs)})
 
 
@@ -99,12 +90,43 @@ def why_stale(root: Path) -> dict[str, str]:
     A stage below a changed one is not listed unless its own files differ too: whether it has to run
     is known only when the upstream stage is done.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "--wait-for-lock", "status", "--json"], cwd=root, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise UserError("dvc status", " ".join(done.stderr.split()), "'dvc status' shows the whole message")
-    return {name: _in_words(changes) for name, changes in json.loads(done.stdout).items()}
+    with _repository(root) as repo:
+        return {name: _in_words(changes) for name, changes in repo.status().items()}
+
+
+def restorable(root: Path, names: Iterable[str]) -> set[str]:
+    """Those of the stages `names` that DVC would bring back from its cache, having run them in just this way before.
+
+    Meant for stages that follow no stale one: of the others only their upstream stages' results can tell.
+    """
+    from dvc.stage.cache import RunCacheNotFoundError
+
+    found = set()
+    wanted = set(names)
+    with _repository(root) as repo:
+        for node in repo.index.stages:
+            if _address(node) in wanted:
+                node.save_deps(allow_missing=True)
+                with contextlib.suppress(RunCacheNotFoundError):
+                    repo.stage_cache.restore(node, dry=True)
+                    found.add(_address(node))
+    return found
+
+
+@contextlib.contextmanager
+def _repository(root: Path) -> Iterator[Any]:
+    """DVC's own view of the repository at `root`, whose word on it is a UserError."""
+    from dvc.exceptions import DvcException, NotDvcRepoError
+    from dvc.repo import Repo
+
+    # DVC names stages and files relative to the current folder.
+    try:
+        with contextlib.chdir(root), Repo(_wait_for_lock=True) as repo:
+            yield repo
+    except NotDvcRepoError:
+        raise UserError(os.fspath(root), "is no DVC repository", "run in the folder that holds dvc.yaml") from None
+    except DvcException as error:
+        raise UserError("dvc.yaml", " ".join(str(error).split()), "'dvc dag' shows the whole message") from error
 
 
 def _address(node: Any) -> str:
@@ -123,6 +145,7 @@ def _stage(node: Any, name: str, needs: tuple[str, ...]) -> Stage:
     always = meta.get("always", False)
     if not isinstance(always, bool):
         raise UserError(f"{where}.always", f"{always!r} is neither true nor false")
+    sizes = [out.meta.size for out in node.outs]
     commands = [node.cmd] if isinstance(node.cmd, str) else list(node.cmd or [])
     return Stage(
         name=name,
@@ -130,6 +153,7 @@ def _stage(node: Any, name: str, needs: tuple[str, ...]) -> Stage:
         command=" && ".join(commands),
         folder=Path(node.wdir),
         outs=tuple(Path(out.fs_path) for out in node.outs if out.is_in_repo),
+        outs_bytes=None if None in sizes else sum(sizes),
         cpus=_whole(where, meta, "cpus", least=1, default=1),
         gpus=_whole(where, meta, "gpus", least=0, default=0),
         timeout_seconds=parse_duration(f"{where}.timeout", meta["timeout"]) if "timeout" in meta else None,
