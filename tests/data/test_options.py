@@ -26,7 +26,7 @@ def test_every_entry_of_the_tables_has_its_reader(entry):
     assert callable(import_module(entry.module).read)
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", sorted(DATASETS.keys() - {"huggingface"}))
 def test_a_named_set_needs_no_more_than_its_name(name):
     entry = {"set": name}
     seen = outline(named_options("data.x", entry).model_validate(entry))

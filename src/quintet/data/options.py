@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Interval, Lt, MinLen
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 # Below a half, so that train keeps something of each class whatever the two fractions are.
 Fraction = Annotated[float, Gt(0), Lt(0.5)]
@@ -87,6 +87,71 @@ class NcbiDiseaseOptions(OfficialTextOptions):
     lower: bool = False
 
 
+class SquadOptions(OfficialTextOptions):
+    set: Literal["squad"]
+    length: Length = 256
+
+
+# The sets whose training texts a pre-training set may take along.
+TextSet = Literal[
+    "generated-entities",
+    "generated-sentiment",
+    "generated-stories",
+    "ncbi-disease",
+    "pydoc-prose",
+    "pydoc-topics",
+    "squad",
+    "sst2",
+    "wikitext-2",
+]
+
+
+class CorpusOptions(NamedOptions, TextOptions):
+    """Prose for pre-training. `also` adds the training texts of other sets, with their default settings."""
+
+    also: Annotated[tuple[TextSet, ...], BeforeValidator(_as_tuple)] = ()
+
+
+class WikiText2Options(CorpusOptions, OfficialTextOptions):
+    set: Literal["wikitext-2"]
+
+
+class PydocOptions(NamedOptions, TextOptions):
+    """Python's own documentation, which has no official splits."""
+
+    length: Length = 64
+    vocabulary: Vocabulary = 3000
+    validation: Fraction = 0.1
+    test: Fraction = 0.25
+
+
+class PydocTopicsOptions(PydocOptions):
+    set: Literal["pydoc-topics"]
+
+
+class PydocProseOptions(PydocOptions, CorpusOptions):
+    set: Literal["pydoc-prose"]
+
+
+class HuggingFaceOptions(NamedOptions, TextOptions):
+    """A set of the Hugging Face Hub, or a local folder in its format, read by `datasets`.
+
+    `text` and `label` name the columns: of a text and its class; of words and their tags; of documents. For `span`
+    the columns are SQuAD's. `splits` are the names, there, of train, validation and test; those without one are
+    cut from train.
+    """
+
+    set: Literal["huggingface"]
+    dataset: Text
+    config: Text | None = None
+    target: Literal["class", "tags", "span", "next"]
+    text: Text = "text"
+    label: Text = "label"
+    splits: dict[Literal["train", "validation", "test"], Text] = Field({"train": "train", "test": "test"}, min_length=1)
+    validation: Fraction = 0.1
+    test: Fraction = 0.15
+
+
 class GeneratedOptions(NamedOptions, TextOptions):
     """Examples that a procedure makes: `split_seed` seeds it, and the three splits come from it."""
 
@@ -101,6 +166,11 @@ class GeneratedSentimentOptions(GeneratedOptions):
 class GeneratedEntitiesOptions(GeneratedOptions):
     set: Literal["generated-entities"]
     lower: bool = False
+
+
+class GeneratedStoriesOptions(GeneratedOptions):
+    set: Literal["generated-stories"]
+    length: Length = 80
 
 
 class OwnOptions(Options):
@@ -131,3 +201,38 @@ class ImageCsvOptions(OwnImageOptions):
 
     format: Literal["image-csv"]
     labels: Text = "labels.csv"
+
+
+class OwnTextOptions(OwnOptions, TextOptions):
+    """Texts in the file `path`, or in files called train, validation and test in the folder `path`."""
+
+
+class TextCsvOptions(OwnTextOptions):
+    """CSV, TSV or Parquet with a column of texts and one of labels."""
+
+    format: Literal["text-csv"]
+    text: Text = "text"
+    label: Text = "label"
+
+
+class ConllOptions(OwnTextOptions):
+    """A word and its tag a line, in columns; counted from 0, or from the end with -1."""
+
+    format: Literal["conll"]
+    lower: bool = False
+    word_column: int = 0
+    tag_column: int = -1
+
+
+class SquadJsonOptions(OwnTextOptions):
+    """Questions with their contexts and answers, as SQuAD 1.1 has them."""
+
+    format: Literal["squad-json"]
+    length: Length = 256
+
+
+class TextFilesOptions(OwnTextOptions):
+    """Prose for pre-training: every .txt file in the folder, or one file; a blank line ends a paragraph."""
+
+    format: Literal["text-files"]
+    documents: Literal["paragraphs", "files"] = "paragraphs"

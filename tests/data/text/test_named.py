@@ -10,6 +10,7 @@ import pytest
 
 from quintet.data import DATASETS, named_options, outline
 from quintet.data.spec import SPLITS, load_spec
+from quintet.data.text import pydoc
 from quintet.data.text.encode import encode
 from quintet.data.text.store import load_texts
 from quintet.data.text.tokenizer import load_tokenizer
@@ -105,7 +106,69 @@ def test_ncbi_disease_is_the_published_one(named, tmp_path, mirror):
         assert sum(tag == "B-Disease" for tags in texts["tags"] for tag in tags) == entities
 
 
-@pytest.mark.parametrize("name", [n for n, e in DATASETS.items() if e.kind == "text" and not e.embedded])
+def test_squad_is_the_rebuilt_development_set_split_by_article(named, tmp_path, mirror):
+    spec = named(tmp_path, set="squad")
+    assert spec.counts == {"train": 8123, "validation": 858, "test": 1589}
+    assert "not comparable" in spec.source["note"]
+    splits = {split: load_texts(tmp_path, split) for split in SPLITS}
+    for one, two in itertools.combinations(SPLITS, 2):
+        assert not set(splits[one]["group"]) & set(splits[two]["group"])
+    for texts in splits.values():
+        for context, answers, starts in zip(texts["context"], texts["answers"], texts["starts"], strict=True):
+            assert all(context[s : s + len(a)] == a for a, s in zip(answers, starts, strict=True))
+    assert spec.text["unreachable"] == {"train": 0, "validation": 0, "test": 0}
+
+
+def test_wikitext_is_articles_of_sentences(named, tmp_path, mirror):
+    spec = named(tmp_path, set="wikitext-2", subset=0.1, also=["sst2"], vocabulary=2000)
+    assert spec.counts == {"train": 60 + 6920, "validation": 6, "test": 6}
+    assert "with the training texts of sst2" in spec.source["note"]
+    texts = load_texts(tmp_path, "train")
+    assert sum(place.startswith("sst2/train-") for place in texts.ids) == 6920
+    assert not any("@-@" in s or "<unk>" in s or s.startswith("=") for d in texts["sentences"] for s in d)
+    assert all(document for document in texts["sentences"])
+    assert "##unk" not in load_tokenizer(tmp_path).get_vocab()
+    assert "sst2" not in " ".join(load_texts(tmp_path, "validation").ids)
+
+
+def test_generated_stories_answer_with_the_last_fact(named, tmp_path):
+    named(tmp_path, set="generated-stories", subset=0.1)
+    texts = load_texts(tmp_path, "train")
+    several = 0
+    rows = zip(texts["question"], texts["context"], texts["answers"], texts["starts"], strict=True)
+    for question, context, (answer,), (start,) in rows:
+        assert context[start : start + len(answer)] == answer
+        sentences = [sentence.split() for sentence in context.split(" .")]
+        places = ["kitchen", "garden", "office", "bathroom", "hallway", "bedroom", "cellar", "attic"]
+        subject = question.split()[3 if question.startswith("Who") else 2]
+        if question.startswith("Where"):
+            told = [s[-1] for s in sentences if s and s[0] == subject and s[-1] in places]
+        elif question.startswith("What"):
+            told = [s[-1] for s in sentences if s and s[0] == subject and s[-1] not in places]
+        else:
+            told = [s[0] for s in sentences if s and s[-1] == subject]
+        assert told[-1] == answer
+        several += len(told) > 1
+    assert several > 100
+
+
+def test_pydocs_topics_are_those_of_the_table():
+    assert tuple(pydoc.FAMILIES) == DATASETS["pydoc-topics"].classes
+    named_once = [topic for topics in pydoc.FAMILIES.values() for topic in topics.split()]
+    assert len(named_once) == len(set(named_once))
+
+
+def test_pydocs_prose_has_no_code_and_no_paragraph_twice(named, tmp_path):
+    named(tmp_path, set="pydoc-prose", also=["generated-sentiment"])
+    documents = [document for split in SPLITS for document in load_texts(tmp_path, split)["sentences"]]
+    sentences = [sentence for document in documents for sentence in document]
+    assert len(sentences) > 5000
+    assert not any(">>>" in sentence or "::=" in sentence for sentence in sentences)
+    prose = load_texts(tmp_path, "test")
+    assert not any("generated" in place for place in prose.ids)
+
+
+@pytest.mark.parametrize("name", ["sst2", "ncbi-disease", "squad", "wikitext-2"])
 def test_without_a_mirror_one_line_says_what_to_do(name, named, tmp_path, monkeypatch):
     monkeypatch.delenv("QUINTET_DATA", raising=False)
     with pytest.raises(UserError, match=r"name a mirror with .* in QUINTET_DATA, or give the folder as `path`"):

@@ -55,10 +55,13 @@ def _wrong(
         return f"{len(cells)} columns where the first line has {width}"
     if not all(-width <= column < width for column in (word_column, tag_column)):
         return f"{width} columns, so there is no column {word_column if abs(word_column) >= width else tag_column}"
-    tag = cells[tag_column]
+    return wrong_tag(cells[tag_column], sentence.tags[-1] if sentence.tags else "O") if not sentence.problem else None
+
+
+def wrong_tag(tag: str, before: str) -> str | None:
+    """Why a tag cannot follow the one before it in IOB2, or None."""
     if not _TAG.fullmatch(tag):
         return f"'{tag}' is no IOB2 tag: it takes O, B-TYPE or I-TYPE"
-    before = sentence.tags[-1] if sentence.tags else "O"
-    if tag.startswith("I-") and before[2:] != tag[2:] and not sentence.problem:
+    if tag.startswith("I-") and before[2:] != tag[2:]:
         return f"{tag} after {before}: an entity begins with B-{tag[2:]}"
     return None

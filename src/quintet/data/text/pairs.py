@@ -1,20 +1,24 @@
-"""Pairs of texts for next-sentence prediction.
+"""Pairs of texts for next-sentence prediction (Devlin et al. 2019, sec. 3.1 and appendix A.2).
 
-Devlin et al. 2019, sec. 3.1 and appendix A.2; follows `create_instances_from_document` of
-google-research/bert:create_pretraining_data.py. Differs in two places. A sentence too long for half a row is cut into
-pieces, where BERT drops what is too much. A document of one sentence gives its two halves, where BERT pairs it with
-a random text each time: how short the first text is would tell the answer.
+As there, a text is a run of sentences, two of them fill a row, half of the pairs follow each other in a document, and a
+tenth of the rows is shorter. Differs from google-research/bert:create_pretraining_data.py in where the other half comes
+from: pairs exchange their second texts, where BERT cuts new ones at random places. So both kinds of pairs are made of
+the same texts, none is longer or cut otherwise, and only what they say can tell. A sentence longer than half
+a row is cut in pieces, a run that is left over in halves, so that all is read but a single last token.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-# The share of rows that are filled to a random length only (A.2: short sequences are met in fine-tuning as well).
+# The share of rows that are filled to a random length only, since short ones are met in fine-tuning as well (A.2).
 _SHORT = 0.1
+
+_Sentence = list[int]
 
 
 @dataclass(frozen=True)
@@ -27,85 +31,58 @@ class Pair:
     is_next: bool
 
 
-def next_pairs(documents: Sequence[Sequence[list[int]]], length: int, seed: int) -> list[Pair]:
-    """Pairs that fill rows of `length` with three special tokens; in half of them the second text is from elsewhere.
+def next_pairs(documents: Sequence[Sequence[_Sentence]], length: int, seed: int) -> list[Pair]:
+    """Pairs that fit rows of `length` with three special tokens, in random order.
 
     `documents` are lists of sentences in token ids. The same seed gives the same pairs.
     """
     draw = random.Random(seed)
-    cut = [_cut(document, (length - 3) // 2) for document in documents]
-    usable = [index for index, document in enumerate(cut) if len(document) >= 2]
     pairs = []
-    for index in usable:
-        pairs += _of_document(index, cut, usable, length - 3, draw)
+    for index, document in enumerate(documents):
+        pairs += _of_document(index, document, (length - 3) // 2, draw)
+    draw.shuffle(pairs)
+    half = len(pairs) // 2
+    pairs = _exchanged(pairs[:half]) + pairs[half:]
     draw.shuffle(pairs)
     return pairs
 
 
-def _cut(document: Sequence[list[int]], most: int) -> list[list[int]]:
-    """Sentences of at most `most` tokens; one that stands alone is halved."""
-    pieces: list[list[int]] = []
-    sentences = [sentence for sentence in document if sentence]
+def _of_document(index: int, document: Sequence[_Sentence], most: int, draw: random.Random) -> list[Pair]:
+    """True pairs of texts of at most `most` tokens, from front to end."""
+    sentences = [piece for sentence in document for piece in _cut(sentence, -(-len(sentence) // most))]
+    texts: list[list[_Sentence]] = []
+    target = most
     for sentence in sentences:
-        count = max(-(-len(sentence) // most), 2 if len(sentences) == 1 and len(sentence) > 1 else 1)
-        bounds = [round(i * len(sentence) / count) for i in range(count + 1)]
-        pieces += [sentence[a:b] for a, b in pairwise(bounds)]
-    return pieces
+        if not texts or sum(map(len, texts[-1])) + len(sentence) > target:
+            texts.append([])
+            # Both texts of a pair have one target; the first is drawn, so that another seed cuts all others elsewhere.
+            if len(texts) % 2:
+                target = draw.randint(1, most) if len(texts) == 1 or draw.random() < _SHORT else most
+        texts[-1].append(sentence)
+    if len(texts) % 2:
+        last = texts.pop()
+        texts += [last[: len(last) // 2], last[len(last) // 2 :]] if len(last) > 1 else [[x] for x in _cut(last[0], 2)]
+    runs = [[token for sentence in text for token in sentence] for text in texts]
+    return [Pair(index, a, b, True) for a, b in zip(runs[::2], runs[1::2], strict=False) if a and b]
 
 
-def _of_document(
-    index: int, documents: Sequence[list[list[int]]], usable: Sequence[int], most: int, draw: random.Random
-) -> list[Pair]:
-    document, pairs, start = documents[index], [], 0
-    while start < len(document):
-        if start == len(document) - 1:
-            # One sentence is left over.
-            document = document[:start] + _cut(document[start:], most // 2)
-            if start == len(document) - 1:
-                break
-        target = draw.randint(2, most) if draw.random() < _SHORT else most
-        end, tokens = start, 0
-        # At least two sentences, so that there is a border between them to ask about.
-        while end < len(document) and (end - start < 2 or tokens < target):
-            tokens += len(document[end])
-            end += 1
-        border = draw.randint(start + 1, end - 1)
-        first = _joined(document[start:border])
-        second = _joined(document[border:end])
-        is_next = len(usable) < 2 or draw.random() < 0.5
-        if not is_next:
-            # As long as the true one, so that the length does not tell; what was not used begins the next pair.
-            second, end = _elsewhere(index, documents, usable, len(second), draw), border
-        _shorten(first, second, target, draw)
-        pairs.append(Pair(index, first, second, is_next))
-        start = end
-    return pairs
+def _cut(sentence: _Sentence, count: int) -> list[_Sentence]:
+    """A sentence in `count` parts of about the same length."""
+    bounds = [round(i * len(sentence) / count) for i in range(count + 1)] if count else []
+    return [sentence[a:b] for a, b in pairwise(bounds)]
 
 
-def _joined(sentences: Sequence[list[int]]) -> list[int]:
-    return [token for sentence in sentences for token in sentence]
+def _exchanged(pairs: list[Pair]) -> list[Pair]:
+    """The same first texts with each other's second texts, never two of one document.
 
-
-def _elsewhere(
-    index: int, documents: Sequence[list[list[int]]], usable: Sequence[int], length: int, draw: random.Random
-) -> list[int]:
-    """Consecutive sentences from a random place in another document, until they have `length` tokens or it ends."""
-    other = index
-    while other == index:
-        other = draw.choice(usable)
-    document, found = documents[other], list[int]()
-    place = draw.randrange(len(document))
-    while place < len(document) and len(found) < length:
-        found += document[place]
-        place += 1
-    return found
-
-
-def _shorten(first: list[int], second: list[int], most: int, draw: random.Random) -> None:
-    """Take tokens off the longer text, from its front or end at random, until both fit (`truncate_seq_pair`)."""
-    while len(first) + len(second) > most:
-        longer = first if len(first) > len(second) else second
-        if draw.random() < 0.5:
-            del longer[0]
-        else:
-            longer.pop()
+    Where one document has more than half of the pairs, those that find no other stay as they are.
+    """
+    ordered = sorted(pairs, key=lambda pair: pair.document)
+    largest, count = Counter(pair.document for pair in pairs).most_common(1)[0] if pairs else (0, 0)
+    surplus = max(0, 2 * count - len(pairs))
+    begin = next((place for place, pair in enumerate(ordered) if pair.document == largest), 0)
+    own, ordered = ordered[begin : begin + surplus], ordered[:begin] + ordered[begin + surplus :]
+    # In order of documents, each takes the text so many places on as the largest document has: beyond its own.
+    shift = count - surplus
+    others = ordered[shift:] + ordered[:shift]
+    return own + [replace(a, second=b.second, is_next=False) for a, b in zip(ordered, others, strict=True)]

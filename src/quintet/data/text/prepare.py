@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 from quintet.data import DATASETS, module_of
 from quintet.data.accept import accept
 from quintet.data.listing import Problem, write_problems
-from quintet.data.options import NamedOptions, Options, OwnOptions, TextOptions
+from quintet.data.options import CorpusOptions, NamedOptions, Options, OwnOptions, TextOptions
 from quintet.data.spec import SPLITS, DataSpec
 from quintet.data.split import count_copies, stratified, thin
 from quintet.data.text.encode import EncodedTexts, encode
 from quintet.data.text.examples import TextExamples
+from quintet.data.text.prose import documents_of
 from quintet.data.text.store import TOKENIZER, Texts, digest_texts, save_texts
 from quintet.data.text.tokenizer import special, train_tokenizer
 from quintet.errors import UserError
@@ -41,6 +43,8 @@ def prepare_texts(options: TextOptions, name: str, out: Path) -> DataSpec:
     rows = split_rows(examples, options, f"{section}.{name}")
     splits = {split: _texts(examples, rows[split]) for split in SPLITS}
     _check_seen(splits, examples, f"{section}.{name}")
+    if isinstance(options, CorpusOptions) and options.also:
+        splits["train"] = _with_others(splits["train"], options.also, name)
     words = training_words(splits["train"])
     tokenizer = train_tokenizer(words, options.tokenizer, options.vocabulary, options.lower)
     tokenizer.save(str(out / TOKENIZER))
@@ -50,10 +54,8 @@ def prepare_texts(options: TextOptions, name: str, out: Path) -> DataSpec:
     marks = special(tokenizer)
     encoded = {split: encode(splits[split], tokenizer, options.length, examples.classes) for split in SPLITS}
     copies = count_copies(_copies(examples), rows)
-    source = dict(examples.source)
-    if copies["test_seen"]:
-        note = f"{copies['test_seen']} test examples are exact copies of training or validation examples"
-        source["note"] = "; ".join(filter(None, [source["note"], note]))
+    facts = _facts(encoded, options, marks.unknown)
+    note = "; ".join([*filter(None, [examples.source["note"]]), *_remarks(options, copies, facts)])
     return DataSpec(
         name=name,
         kind="text",
@@ -65,10 +67,10 @@ def prepare_texts(options: TextOptions, name: str, out: Path) -> DataSpec:
         mean=(),
         std=(),
         set_aside=len(examples.set_aside),
-        source=source,
+        source={**examples.source, "note": note},
         digest=digest_texts(splits),
         copies=copies,
-        text=_facts(encoded, options, marks.unknown),
+        text=facts,
     )
 
 
@@ -91,6 +93,19 @@ def training_words(texts: Texts) -> list[str]:
     if texts.target == "span":
         return [*dict.fromkeys(texts["context"]), *texts["question"]]
     return [sentence.replace("[UNK]", " ") for document in texts["sentences"] for sentence in document]
+
+
+def _with_others(documents: Texts, also: Sequence[str], name: str) -> Texts:
+    """Documents, and behind them the training texts of other sets."""
+    ids, sentences = list(documents.ids), list(documents["sentences"])
+    for other in also:
+        options = DATASETS[other].options.model_validate({"set": other})
+        assert isinstance(options, TextOptions), other
+        read = read_texts(options, name)
+        added = documents_of(_texts(read, split_rows(read, options, f"data.{name}")["train"]))
+        ids += [f"{other}/{place}" for place in added.ids]
+        sentences += added["sentences"]
+    return Texts(ids, {"sentences": sentences})
 
 
 def _texts(examples: TextExamples, rows: NDArray[np.int64]) -> Texts:
@@ -146,9 +161,10 @@ def split_rows(examples: TextExamples, options: Options, where: str) -> dict[str
     for row in rest:
         different[strata[row]].add(together[row])
     if examples.target != "class":
-        # A type of entity in too few sentences to be divided by itself joins the sentences without any.
+        # A type of entity in too few sentences to be divided by itself joins the largest group.
         rare = {stratum for stratum, its in different.items() if len(its) <= len(fractions)}
-        strata = [-1 if stratum in rare else stratum for stratum in strata]
+        largest = max(different, key=lambda stratum: len(different[stratum]))
+        strata = [largest if stratum in rare else stratum for stratum in strata]
         if len(set().union(*different.values())) <= len(fractions):
             what = f"{len(rest)} usable examples, all of one group, cannot be split"
             raise UserError(where, what, f"it takes {_LEAST} different texts, documents or articles at least")
@@ -230,6 +246,21 @@ def _class_counts(splits: dict[str, Texts], count: int) -> dict[str, list[int]]:
     return {split: np.bincount(part["target"], minlength=count).tolist() for split, part in splits.items()}
 
 
+def _remarks(options: TextOptions, copies: dict[str, int], facts: dict[str, Any]) -> Iterator[str]:
+    """What a reader of results must know."""
+    if isinstance(options, CorpusOptions) and options.also:
+        yield f"with the training texts of {', '.join(options.also)}"
+    if copies["test_seen"]:
+        yield f"{copies['test_seen']} test examples are exact copies of training or validation examples"
+    cut = {split: count for split, count in facts["truncated"].items() if count}
+    if cut:
+        counts = ", ".join(f"{count:,} of {split}" for split, count in cut.items())
+        yield f"longer than {options.length} tokens, so their end is not read: {counts}"
+    if any(facts["unreachable"].values()):
+        counts = ", ".join(f"{count:,} of {split}" for split, count in facts["unreachable"].items() if count)
+        yield f"questions whose answer is in no window of {options.length} tokens: {counts}"
+
+
 def _facts(encoded: dict[str, EncodedTexts], options: TextOptions, unknown: int) -> dict[str, Any]:
     """How the set's own tokenizer cuts the texts."""
     tokens = encoded["validation"].inputs[encoded["validation"].inputs != 0]
@@ -238,5 +269,14 @@ def _facts(encoded: dict[str, EncodedTexts], options: TextOptions, unknown: int)
         "lower": options.lower,
         "rows": {split: len(part) for split, part in encoded.items()},
         "truncated": {split: part.truncated for split, part in encoded.items()},
+        "unreachable": {split: _unreachable(part) for split, part in encoded.items()},
         "unknown_share": float((tokens == unknown).mean()),
     }
+
+
+def _unreachable(rows: EncodedTexts) -> int:
+    """Questions whose answer no window holds: it is longer than the part that windows share."""
+    if rows.targets.ndim != 2 or rows.targets.shape[1] != 2:
+        return 0
+    held = rows.targets[:, 1] > 0
+    return len(set(rows.examples.tolist()) - set(rows.examples[held].tolist()))
