@@ -188,8 +188,16 @@ def _fits(made: Experiment, data: DataEntry, where: Where) -> None:
     _task_fits(made.task, data, where(made.section, made.name))
     at = where(made.section, made.name, "pretrained" if made.section == "finetuning" else "model")
     architecture = member(made.model.family, made.model.name)
+    if architecture.contract != "encoder":
+        what = f"{made.model.name} is a {architecture.contract} of images, and task {made.task} needs an encoder"
+        raise UserError(at, what, "see: quintet catalogue")
     if data.kind not in architecture.inputs:
-        fitting = ", ".join(n for members in FAMILIES.values() for n, m in members.items() if data.kind in m.inputs)
+        fitting = ", ".join(
+            n
+            for members in FAMILIES.values()
+            for n, m in members.items()
+            if data.kind in m.inputs and m.contract == "encoder"
+        )
         reads = " or ".join(architecture.inputs)
         what = f"{made.model.name} reads {reads} data, and '{made.data}' is {data.kind} data"
         raise UserError(at, what, f"models that read it: {fitting}")

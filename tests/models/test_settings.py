@@ -28,6 +28,8 @@ def load(entry: Member) -> Any:
 def test_settings_are_those_of_the_constructor(entry: Member) -> None:
     _, shape, *settings = inspect.signature(load(entry).__init__).parameters.values()
     assert shape.name == "shape"
+    if entry.contract == "generator":
+        assert settings.pop(0).name == "num_classes"
     assert all(s.kind is s.KEYWORD_ONLY for s in settings)
     assert entry.settings({}) == {s.name: s.default for s in settings}
 

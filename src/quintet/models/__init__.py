@@ -7,7 +7,7 @@ suite can be checked and the catalogue listed in a blink. `build` imports what i
 from __future__ import annotations
 
 from quintet.errors import UserError, unknown
-from quintet.models import bert, cnn, rnn, transformer
+from quintet.models import bert, cnn, gan, rnn, transformer
 from quintet.models.member import Member
 
 FAMILIES: dict[str, dict[str, Member]] = {
@@ -15,6 +15,7 @@ FAMILIES: dict[str, dict[str, Member]] = {
     "transformer": transformer.MEMBERS,
     "bert": bert.MEMBERS,
     "rnn": rnn.MEMBERS,
+    "gan": gan.MEMBERS,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from quintet.models.signature import settings_of
 
@@ -19,7 +19,8 @@ class Member:
     ('ResNet-{depth}'). `inputs` are the kinds of data its encoder reads, the native one first: 'image'
     [channel height width], 'series' [time feature], 'text' [token] (`layers.words` tells its shape).
     `fits` says, for complete settings and the shape of one example, why the two do not go together and
-    what would, or None.
+    what would, or None. `contract` says what it is: an 'encoder' (`layers.encoded`), a 'generator' of images
+    from latents or a 'translator' of images to images (`layers.generative`).
     """
 
     path: str
@@ -28,6 +29,7 @@ class Member:
     inputs: tuple[str, ...]
     variant: str = ""
     fits: Callable[[Mapping[str, Any], Shape], str | None] = lambda settings, shape: None
+    contract: Literal["encoder", "generator", "translator"] = "encoder"
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """`given` completed by the constructor's defaults; raises pydantic's ValidationError."""

@@ -44,4 +44,11 @@ MEMBERS: dict[str, Member] = {
         inputs=("text",),
         fits=textcnn_fits,
     ),
+    "vae": Member(
+        path="quintet.models.cnn.vae:VAE",
+        title="VAE",
+        paper="Kingma, Welling 2014, Auto-Encoding Variational Bayes",
+        inputs=("image",),
+        contract="generator",
+    ),
 }

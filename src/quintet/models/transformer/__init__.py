@@ -1,7 +1,7 @@
 """The members of the transformer family."""
 
 from quintet.models.member import Member
-from quintet.models.transformer.fits import text_encoder_fits, vit_fits
+from quintet.models.transformer.fits import heads_fit, text_encoder_fits, vit_fits
 
 MEMBERS: dict[str, Member] = {
     "vit": Member(
@@ -18,5 +18,13 @@ MEMBERS: dict[str, Member] = {
         paper="Vaswani et al. 2017, Attention Is All You Need",
         inputs=("text",),
         fits=text_encoder_fits,
+    ),
+    "image-gpt": Member(
+        path="quintet.models.transformer.image_gpt:ImageGPT",
+        title="Image GPT",
+        paper="Chen et al. 2020, Generative Pretraining from Pixels",
+        inputs=("image",),
+        contract="generator",
+        fits=lambda settings, shape: heads_fit(settings),
     ),
 }
