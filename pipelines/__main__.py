@@ -53,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     stop.add_argument("--keep-going", dest="keep_going", action="store_true", default=True,
                       help="after a failure go on with what does not depend on it (default)")  # fmt: skip
     stop.add_argument("--fail-fast", dest="keep_going", action="store_false", help="after a failure start nothing more")
+    run.add_argument("--engine", choices=["local", "ray"], default="local",
+                     help="this machine (default), or the Ray cluster at RAY_ADDRESS")  # fmt: skip
     run.set_defaults(do=_run)
 
     ui = commands.add_parser("ui", help="serve Prefect with a worker, MLflow and the report until Ctrl-C")
@@ -71,7 +73,34 @@ def _parser() -> argparse.ArgumentParser:
         "--every", type=float, default=10.0, metavar="SECONDS", help="between looks (default: %(default)s)"
     )
     watch.set_defaults(do=_watch)
+
+    worker = commands.add_parser("worker", help="let a Ray cluster run stages on this machine, until Ctrl-C")
+    worker.add_argument("address", metavar="ADDRESS", help="of the cluster's head, such as 10.0.0.1:6379")
+    worker.add_argument("--workspace", metavar="FOLDER", help="where clones and their data lie "
+                        "(default: QUINTET_WORKSPACE, else .prefect/workspace)")  # fmt: skip
+    worker.add_argument("--cpus", type=int, metavar="N", help="CPU slots to offer (default: the cores of this machine)")
+    worker.add_argument("--gpus", type=int, metavar="N", help="GPUs to offer (default: all)")
+    worker.set_defaults(do=_worker)
     return parser
+
+
+def _worker(root: Path, given: argparse.Namespace) -> int:
+    from quintet.graph.plan import cores
+
+    os.environ["QUINTET_WORKSPACE"] = os.path.abspath(
+        given.workspace or os.environ.get("QUINTET_WORKSPACE") or root / ".prefect" / "workspace"
+    )
+    # Ray's own processes on this machine have to find `pipelines`.
+    path = [os.fspath(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(path)
+    # Else Ray kills the guard of a stage whose worker it ends, and nobody ends the stage.
+    os.environ["RAY_kill_child_processes_on_worker_exit"] = "false"  # noqa: SIM112
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+    command += ["--address", given.address, "--num-cpus", str(cores() if given.cpus is None else given.cpus)]
+    command += [] if given.gpus is None else ["--num-gpus", str(given.gpus)]
+    # The mark of machines that have a workspace; and little memory, since only code goes through Ray.
+    command += ["--resources", '{"quintet": 1000}', "--object-store-memory", str(300 * 10**6)]
+    os.execv(sys.executable, command)
 
 
 def _run(root: Path, given: argparse.Namespace) -> int:
@@ -89,7 +118,14 @@ def _run(root: Path, given: argparse.Namespace) -> int:
     from pipelines.flow import run_pipeline
 
     state = run_pipeline(
-        os.fspath(root), given.suite, given.stages, given.slots, given.force, given.keep_going, return_state=True
+        os.fspath(root),
+        given.suite,
+        given.stages,
+        given.slots,
+        given.force,
+        given.keep_going,
+        given.engine,
+        return_state=True,
     )
     print(state.message)
     if state.is_cancelled():

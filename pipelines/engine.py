@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,15 +12,17 @@ from quintet.graph.stages import Stage
 
 
 class Engine(Protocol):
-    """Runs single stages with what they ask for. Safe to use from several threads.
+    """Runs single stages with what they ask for. Safe to use from several threads, apart from `prepare`.
 
     `processes` are those on this machine: of an engine whose stages run elsewhere, what it does at home.
+    `cpus` is how many CPU slots there are in all.
     """
 
     processes: StageProcesses
+    cpus: int
 
-    def check(self, stage: Stage) -> None:
-        """A UserError where `stage` asks for more than there is and so could never run."""
+    def prepare(self, stages: Sequence[Stage]) -> None:
+        """Makes ready for a run in which `stages` may have to run; a UserError where one could never."""
 
     def take(self, stage: Stage) -> Lease | None:
         """What `stage` holds while it runs, or None while that is not free."""
@@ -39,6 +41,9 @@ class Engine(Protocol):
     def end_all(self) -> None:
         """Ends every running stage and lets none start after."""
 
+    def close(self) -> None:
+        """Lets go of what `prepare` took."""
+
     def describe(self) -> str:
         """What there is to run on, in words."""
 
@@ -48,10 +53,11 @@ class LocalEngine:
 
     def __init__(self, root: Path, slots: Slots) -> None:
         self.root, self.slots = root, slots
-        self.processes = StageProcesses()
+        self.processes, self.cpus = StageProcesses(), slots.cpus
 
-    def check(self, stage: Stage) -> None:
-        self.slots.check(stage.name, stage.gpus)
+    def prepare(self, stages: Sequence[Stage]) -> None:
+        for stage in stages:
+            self.slots.check(stage.name, stage.gpus)
 
     def take(self, stage: Stage) -> Lease | None:
         return self.slots.take(stage.cpus, stage.gpus)
@@ -69,6 +75,9 @@ class LocalEngine:
 
     def end_all(self) -> None:
         self.processes.end_all()
+
+    def close(self) -> None:
+        """There is nothing to let go of: stages that run are the business of `end_all`."""
 
     def describe(self) -> str:
         return f"{self.slots.cpus} CPU slots, GPUs: {', '.join(self.slots.gpus) or 'none'}"

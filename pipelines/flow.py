@@ -11,7 +11,7 @@ import queue
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from prefect import allow_failure, flow, get_client, get_run_logger, task
@@ -32,10 +32,11 @@ from quintet.errors import UserError
 from quintet.graph.cost import Cost, record_measured
 from quintet.graph.duration import say_duration
 from quintet.graph.plan import chain_seconds, finish_times, make_plan
-from quintet.graph.stages import Stage
+from quintet.graph.stages import Graph, Stage
 from quintet.suites import put_in_force
 
 _POLL_SECONDS = 2.0
+EngineName = Literal["local", "ray"]
 _NAMES: dict[Result, str] = {"ran": "Ran", "cached": "Cached", "skipped": "Skipped"}
 
 
@@ -94,6 +95,7 @@ def run_pipeline(
     slots: int | None = None,
     force: bool = False,
     keep_going: bool = True,
+    engine: EngineName = "local",
 ) -> State[Any]:
     """Brings the stages of a DVC repository up to date.
 
@@ -106,6 +108,7 @@ def run_pipeline(
         slots: CPU slots to share out; the cores of this machine if left out.
         force: Run the named stages (all, if none are named) even where nothing changed.
         keep_going: After a failure go on with the stages that do not depend on it.
+        engine: `local`, this machine, or `ray`, the machines of a Ray cluster (docs/many-machines.md).
     """
     place = Path(root).resolve()
     (place / ".prefect").mkdir(exist_ok=True)
@@ -114,7 +117,7 @@ def run_pipeline(
         with FileLock(place / ".prefect" / "flow.lock", timeout=0):
             if suite:
                 get_run_logger().info(put_in_force(place, suite))
-            return _Run(place, stages, slots, force, keep_going).run()
+            return _Run(place, stages, slots, force, keep_going, engine).run()
     except Timeout:
         return Failed(message=f"{place}: another flow is running here; wait for it, or cancel it")
     except UserError as error:
@@ -124,14 +127,20 @@ def run_pipeline(
 class _Run:
     """One run of the flow."""
 
-    def __init__(self, root: Path, stages: list[str] | None, slots: int | None, force: bool, keep_going: bool) -> None:
+    def __init__(
+        self,
+        root: Path,
+        stages: list[str] | None,
+        slots: int | None,
+        force: bool,
+        keep_going: bool,
+        engine: EngineName,
+    ) -> None:
         self.root = root
         self.plan = make_plan(root, stages, slots, force)
         self.graph = self.plan.graph
-        self.engine: Engine = LocalEngine(root, Slots(self.plan.slots, visible_gpus()))
+        self.engine = _engine(engine, root, self.graph, self.plan.slots)
         self.schedule = Schedule(self.graph, self.plan.reasons, keep_going)
-        for name in self.schedule.reasons:
-            self.engine.check(self.graph.stages[name])
         self.futures: dict[str, PrefectFuture[Any]] = {}
         self.leases: dict[str, Lease] = {}
         self.started: dict[str, float] = {}
@@ -140,6 +149,13 @@ class _Run:
         self.log = get_run_logger()
 
     def run(self) -> State[Any]:
+        try:
+            self.engine.prepare([self.graph.stages[name] for name in self.schedule.reasons])
+            return self._run()
+        finally:
+            self.engine.close()
+
+    def _run(self) -> State[Any]:
         publish_plan(self.plan, self.root)
         self.log.info("%s. %s", self.plan.summary(), self.engine.describe())
         for line in self.plan.lacks(self.root):
@@ -238,7 +254,7 @@ class _Run:
             if expected is None:
                 return ""
             seconds[name] = max(0.0, expected - (now - self.started.get(name, now)))
-        ends = finish_times(self.graph, seconds, self.plan.slots, running)
+        ends = finish_times(self.graph, seconds, self.engine.cpus, running)
         return say_duration(max(ends.values())) if ends else ""
 
     def _look_for_cancellation(self, client: SyncPrefectClient) -> None:
@@ -251,6 +267,16 @@ class _Run:
             return
         if state is not None and (state.is_cancelling() or state.is_cancelled()):
             raise _CancelledInUI
+
+
+def _engine(name: EngineName, root: Path, graph: Graph, slots: int) -> Engine:
+    if name == "local":
+        return LocalEngine(root, Slots(slots, visible_gpus()))
+    try:
+        from pipelines.ray_engine import RayEngine
+    except ImportError as error:
+        raise UserError("engine", f"ray is not installed ({error})", "pip install 'quintet[ray]'") from error
+    return RayEngine(root, graph, slots)
 
 
 class _CancelledInUI(Exception):

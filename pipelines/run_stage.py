@@ -58,11 +58,12 @@ class Stopped(Exception):
 class StageProcesses:
     """The stage processes of one flow. Safe to use from several threads.
 
-    Holding one is what keeps its stages alive: each hangs on a pipe whose other end is here.
+    Holding one is what keeps its stages alive: each hangs on a pipe whose other end is here. A guard keeps
+    the file descriptors `held` open until its stage is gone: whoever kills us, a lock behind one stays taken.
     """
 
-    def __init__(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        self.grace_seconds = grace_seconds
+    def __init__(self, grace_seconds: float = GRACE_SECONDS, held: Sequence[int] = ()) -> None:
+        self.grace_seconds, self.held = grace_seconds, held
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._reports: dict[subprocess.Popen[bytes], int] = {}
@@ -87,7 +88,7 @@ class StageProcesses:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    pass_fds=[theirs],
+                    pass_fds=[theirs, *self.held],
                 )
             except BaseException:
                 os.close(report)
@@ -147,10 +148,21 @@ def repro(
     force: bool = False,
 ) -> Outcome:
     """Runs or restores `stage` by `dvc repro --single-item`; its upstream stages must be done."""
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage.name]
-    if force:
-        command.append("--force")
+    arguments = ["repro", "--single-item", stage.name, *(["--force"] if force else [])]
+    return dvc(arguments, stage, root, processes, log, environment)
+
+
+def dvc(
+    arguments: Sequence[str],
+    stage: Stage,
+    root: Path,
+    processes: StageProcesses,
+    log: Callable[[str], None],
+    environment: Mapping[str, str],
+) -> Outcome:
+    """One DVC command on behalf of `stage`, which waits for DVC's repository lock."""
     started = time.monotonic()
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
     status, lines, memory_mb = _supervise(command, root, stage, processes, log, environment)
     ended = outcome(status, lines, time.monotonic() - started, stage, processes.stopping)
     return replace(ended, memory_mb=memory_mb)

@@ -47,7 +47,7 @@ class Trainer(Settings):
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: PositiveInt | Literal["auto"] = 1
-    strategy: Literal["auto", "ddp"] = "auto"
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     num_nodes: PositiveInt = 1
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
 
@@ -152,12 +152,24 @@ def experiment(
         expect=own.expect,
     )
     processes = made.trainer.devices * made.trainer.num_nodes if isinstance(made.trainer.devices, int) else 1
+    _check_sharding(made, where)
     shares = processes * made.training.accumulate
     if made.training.batch_size % shares:
         parts = f" in {made.training.accumulate} parts" if made.training.accumulate > 1 else ""
         what = f"batch_size {made.training.batch_size} can not be split evenly over {processes} processes{parts}"
         raise UserError(where(*here), what, f"take a multiple of {shares}")
     return made
+
+
+def _check_sharding(made: Experiment, where: Where) -> None:
+    """What `strategy: fsdp` can not be had with."""
+    if made.trainer.strategy != "fsdp":
+        return
+    place = where("trainer", "strategy")
+    if made.trainer.devices == "auto":
+        raise UserError(place, "fsdp shares weights out over a number of devices", "set trainer.devices to it")
+    if made.trainer.precision == "16-mixed":
+        raise UserError(place, "fsdp scales no losses, as 16-mixed would need", "set trainer.precision to bf16-mixed")
 
 
 def _complete(model: Model, where: Where, here: tuple[str, str]) -> Model:

@@ -35,6 +35,9 @@ class Stage:
     timeout_seconds: float | None = None
     # Run even where something upstream failed: the report, which then says what is missing.
     always: bool = False
+    deps: tuple[Path, ...] = ()
+    # DVC's run cache can keep what it makes, so that another clone restores it without running.
+    cacheable: bool = True
 
     @property
     def group(self) -> str:
@@ -158,6 +161,18 @@ def _stage(node: Any, name: str, needs: tuple[str, ...]) -> Stage:
         gpus=_whole(where, meta, "gpus", least=0, default=0),
         timeout_seconds=parse_duration(f"{where}.timeout", meta["timeout"]) if "timeout" in meta else None,
         always=always,
+        deps=tuple(Path(dep.fs_path) for dep in node.deps if dep.protocol == "local"),
+        cacheable=_cacheable(node),
+    )
+
+
+def _cacheable(node: Any) -> bool:
+    """Whether DVC keeps the stage in its run cache: the rule of `dvc.stage.cache`, as far as it shows before a run."""
+    return (
+        bool(node.cmd and node.deps and node.outs)
+        and not node.always_changed
+        and all(dep.protocol == "local" for dep in node.deps)
+        and all(out.protocol == "local" and out.is_in_repo and not out.persist for out in node.outs)
     )
 
 

@@ -21,14 +21,15 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers.logger import Logger
+from pytorch_lightning.strategies import ModelParallelStrategy
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from quintet.data.spec import DataSpec
 from quintet.errors import UserError
-from quintet.experiment import STAGES, Experiment, Model, Section, experiment
-from quintet.stages import declared
+from quintet.experiment import STAGES, Experiment, Model, Section, Trainer, experiment
+from quintet.stages import declared, nodes
 from quintet.stages.environment import environment
 from quintet.tasks import TASKS
 from quintet.tasks.objective import Objective, load_objective
@@ -36,6 +37,7 @@ from quintet.tasks.supervised import Supervised
 from quintet.tracking.journal import DataInput, Journal, Status, read
 from quintet.tracking.projector import Projector
 from quintet.tracking.provenance import provenance
+from quintet.training import sharding
 from quintet.training.checkpoints import BestWeights, ResumePoint
 from quintet.training.precision import Precision, choose
 from quintet.training.progress import Progress
@@ -60,6 +62,7 @@ def train(name: str, section: Section = "experiments") -> None:
     that a killed training goes on and a changed setting never resumes a stale one. The outputs appear
     when all seeds are done. Raises `SystemExit` if the training was interrupted.
     """
+    nodes.wait_for_first()
     stage = f"{STAGES[section][0]}@{name}"
     shown = declared.parameters(stage)
     entry = shown[section][name]
@@ -74,6 +77,7 @@ def train(name: str, section: Section = "experiments") -> None:
         section,
         _pretrained_model(source) if source else None,
     )
+    nodes.launch(made.trainer)
     if made.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         where = declared.plain_where(section, name, "trainer", "accelerator")
         raise UserError(where, "is 'gpu', and torch sees no GPU here", "set it to auto or cpu")
@@ -190,7 +194,7 @@ class _Run:
         return pl.Trainer(
             accelerator=machine.accelerator,
             devices=machine.devices,
-            strategy=machine.strategy,
+            strategy=_strategy(machine),
             num_nodes=machine.num_nodes,
             precision=precision.lightning,  # type: ignore[arg-type]
             max_epochs=training.budget.epochs or -1,
@@ -234,7 +238,7 @@ class _Run:
 
     def _write_curves_and_rows(self, module: Supervised, journal: Journal) -> None:
         """The curves, and what the best weights say of the validation split."""
-        network = module.network.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        network = self.objective.network(self.experiment.model.model_dump()).eval()
         load_weights(network, self.folder / "weights.safetensors")
         found = self.objective.predict(network, module.validation_split, torch.device("cpu"))
         pq.write_table(found.table(self.seed).drop_columns(["seed"]), self.folder / "validation.parquet")
@@ -284,6 +288,13 @@ def _first_seed(source: Path) -> int:
     """The pre-training that is gone on from; like a published checkpoint, it is one."""
     seeds: list[int] = json.loads((source / "settings.json").read_text(encoding="utf8"))["seeds"]
     return seeds[0]
+
+
+def _strategy(machine: Trainer) -> str | ModelParallelStrategy:
+    if machine.strategy != "fsdp":
+        return machine.strategy
+    assert isinstance(machine.devices, int)
+    return sharding.strategy(machine.devices * machine.num_nodes)
 
 
 def _is_first_process() -> bool:

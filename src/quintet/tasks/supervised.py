@@ -16,6 +16,7 @@ from quintet.tasks.objective import Objective
 from quintet.training.batches import Batch, Batches, step_seed
 from quintet.training.optim import optimiser, rate
 from quintet.training.settings import Training
+from quintet.training.sharding import local, shard
 
 # Losses are looked at on the device's side and fetched together: a fetch makes a GPU wait.
 _FETCH_EVERY = {"cpu": 1}
@@ -79,6 +80,11 @@ class Supervised(pl.LightningModule):
         return self._batches
 
     # -- Lightning's hooks
+
+    def configure_model(self) -> None:
+        """Lightning calls it on every process; there is a mesh of them where weights are shared out."""
+        if self.device_mesh is not None:
+            shard(self.network, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return optimiser(self.network, self.training_settings.optimiser)
@@ -180,8 +186,9 @@ class Supervised(pl.LightningModule):
 
     def _not_finite(self, loss: float, step: int) -> UserError:
         optimiser = self.training_settings.optimiser
+        shares = [local(p.detach()) for p in self.network.parameters()]
         # torch's max passes on what is not a number; Python's would drop it.
-        largest = float(torch.stack([p.detach().abs().max() for p in self.network.parameters()]).max())
+        largest = float(torch.stack([share.abs().max() for share in shares if share.numel()]).max())
         where = f"experiment {self.name}, seed {self.seed}"
         what = f"the loss is {loss} at step {step} (epoch {self.trainer.current_epoch + 1})"
         if not math.isfinite(largest) or largest > 1e3:

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from quintet.training.sharding import whole_weights
 from quintet.training.weights import save_weights
 
 # How much work a kill may cost. Read from the environment, since it does not determine the result.
@@ -32,8 +33,10 @@ class BestWeights(Checkpoint):
         loss = float(trainer.callback_metrics["validation_loss"])
         if not self.best or (self.sign * value, -loss) > (self.sign * self.best["value"], -self.best["loss"]):
             self.best = {"value": value, "loss": loss, "step": trainer.global_step, "epoch": trainer.current_epoch + 1}
+            # All processes find the same, and so gather together.
+            weights = whole_weights(pl_module.network)  # type: ignore[arg-type]
             if trainer.is_global_zero:
-                save_weights(pl_module.network, self.file)  # type: ignore[arg-type]
+                save_weights(weights, self.file)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}

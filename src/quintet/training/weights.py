@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 
-def save_weights(network: nn.Module, file: Path) -> None:
-    """Write `network`'s weights as safetensors, replacing `file` as a whole."""
+def save_weights(weights: Mapping[str, Tensor], file: Path) -> None:
+    """Write weights by name as safetensors, replacing `file` as a whole."""
     partial = file.with_suffix(".partial")
-    save_file({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, partial)
+    save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, partial)
     os.replace(partial, file)
 
 
