@@ -154,8 +154,9 @@ def test_segments_change_after_the_first_separator() -> None:
     assert torch.equal(segments(TOKENS, 2)[MASK], SEGMENTS[MASK])
 
 
-def test_weights_start_at_the_papers_deviation() -> None:
-    bert = build_encoder("bert", "bert", "text", (8, 30, 0, 2), {"num_layers": 1})
+@pytest.mark.parametrize("embed_dim", [192, 768])
+def test_weights_start_at_the_papers_deviation(embed_dim: int) -> None:
+    bert = build_encoder("bert", "bert", "text", (8, 30, 0, 2), {"num_layers": 1, "embed_dim": embed_dim})
     for weight in (bert.token_embedding.weight, bert.pooler.weight, bert.encoder.blocks[0].attention.qkv.weight):
         assert weight.abs().max() <= 0.04
         assert weight.std().item() == pytest.approx(0.0176, rel=0.03)  # 0.02, cut at two deviations

@@ -2,17 +2,13 @@
 
 BERT is the Transformer encoder of `transformer/encoder.py` (normalisation after each sum, GELU) over tokens, positions
 and segments, which are summed and normalised (fig. 2). The defaults are BERT-base. Compared against
-transformers.BertModel: same weights, same output, with padding and two segments. We differ:
-- Weights are drawn as in the paper's code (`google-research/bert:modeling.py`), from a normal distribution cut at two
-  deviations; its deviation of 0.02 is for 768 features, and it grows here as features get fewer, by
-  sqrt(768 / embed_dim), so that each product keeps its size.
+transformers.BertModel: same weights, same output, with padding and two segments. Weights are drawn as in the paper's
+code (`google-research/bert:modeling.py`): normal, with deviation 0.02 at any width, cut at two deviations. We differ:
 - The dropout that the paper's code has between the pooled features and a classifier is part of the encoder, so
   next-sentence prediction has it as well.
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 from jaxtyping import Int
@@ -63,10 +59,9 @@ class BERT(nn.Module):
         )
         self.pooler = nn.Linear(embed_dim, embed_dim)
         self.pooled_dim = self.position_dim = embed_dim
-        std = 0.02 * math.sqrt(768 / embed_dim)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+                nn.init.trunc_normal_(module.weight, std=0.02, a=-0.04, b=0.04)
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
 
