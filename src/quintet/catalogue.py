@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from quintet.data import DATASETS, OWN_FORMATS
+from quintet.data import DATASETS, OWN_FORMATS, Dataset
+from quintet.data.options import OfficialOptions, OfficialTextOptions
 from quintet.errors import unknown
 from quintet.models import FAMILIES
 from quintet.models.member import Member
@@ -36,15 +37,23 @@ def _everything() -> str:
     lines += ["", "Data sets (data: NAME: {set: …})"]
     for key, data in DATASETS.items():
         shape = " × ".join(map(str, data.shape)) or data.target
-        where = "embedded" if data.embedded else "mirror or download"
-        lines.append(f"  {key:15} {data.kind:8} {shape:14} {len(data.classes):3} classes   {data.title} ({where})")
+        classes = f"{len(data.classes):3} classes" if data.classes else ""
+        lines.append(f"  {key:20} {data.kind:8} {shape:14} {classes:11}   {data.title} ({_where(data)})")
     lines += ["", "Your own data (own_data: NAME: {format: …, path: …})"]
-    lines += [f"  {key:15} {own.kind:8} {own.title}" for key, own in OWN_FORMATS.items()]
+    lines += [f"  {key:20} {own.kind:8} {own.title}" for key, own in OWN_FORMATS.items()]
     lines += ["", "Tasks"]
     for key, task in TASKS.items():
         baselines = dict.fromkeys(name for names in task.baselines.values() for name in names)
         lines.append(f"  {key:15} ranked by {task.primary}; baselines: {', '.join(baselines)}")
     return "\n".join(lines)
+
+
+def _where(data: Dataset) -> str:
+    if data.embedded:
+        return "embedded"
+    if issubclass(data.options, OfficialOptions):
+        return "mirror or download"
+    return "mirror" if issubclass(data.options, OfficialTextOptions) else "download"
 
 
 def _member(family: str, name: str) -> str:

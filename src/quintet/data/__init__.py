@@ -258,10 +258,10 @@ DATASETS: dict[str, Dataset] = {
     "huggingface": Dataset(
         module="quintet.data.text.hugging_face",
         kind="text",
-        target="class",
+        target="by entry",
         shape=(),
         classes=(),
-        title="a set of the Hugging Face Hub",
+        title="any set of the Hugging Face Hub",
         licence="as stated there",
         source="Hugging Face datasets",
         embedded=False,

@@ -161,6 +161,7 @@ class GeneratedOptions(NamedOptions, TextOptions):
 
 class GeneratedSentimentOptions(GeneratedOptions):
     set: Literal["generated-sentiment"]
+    length: Length = 64
 
 
 class GeneratedEntitiesOptions(GeneratedOptions):

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
 
 from quintet.data.text.encode import IGNORED, encode, window_starts
-from quintet.data.text.store import Texts
-from quintet.data.text.tokenizer import SPECIAL, special, train_tokenizer
+from quintet.data.text.store import TOKENIZER, Texts
+from quintet.data.text.tokenizer import SPECIAL, load_tokenizer, special, train_tokenizer
 from quintet.errors import UserError
 
 PROSE = [
@@ -36,8 +37,6 @@ def made(**columns) -> Texts:
 def test_special_tokens_have_their_ids_and_a_tokenizer_without_them_is_refused(tokenizer):
     marks = special(tokenizer)
     assert (marks.pad, marks.unknown, marks.first, marks.separator, marks.mask) == (0, 1, 2, 3, 4)
-    from tokenizers import Tokenizer, models
-
     with pytest.raises(UserError, match=r"has no \[PAD\]"):
         special(Tokenizer(models.WordPiece({"a": 0}, unk_token="a")))
 
@@ -47,6 +46,19 @@ def test_the_same_texts_make_the_same_vocabulary(kind):
     one, two = (train_tokenizer(PROSE * 3, kind, 320, True) for _ in range(2))
     assert one.to_str() == two.to_str()
     assert one.get_vocab_size() <= 320
+
+
+def test_a_stored_tokenizer_cuts_and_pads_nothing_by_itself(tokenizer, tmp_path):
+    stored = Tokenizer.from_str(tokenizer.to_str())
+    stored.enable_truncation(3)
+    stored.enable_padding(length=9)
+    stored.save(str(tmp_path / TOKENIZER))
+    texts = made(text=PROSE, target=[0, 0])
+    here, there = encode(texts, tokenizer, 64), encode(texts, load_tokenizer(tmp_path), 64)
+    assert np.array_equal(here.inputs, there.inputs)
+    (tmp_path / TOKENIZER).write_text("{")
+    with pytest.raises(UserError, match=r"tokenizer\.json: cannot be read"):
+        load_tokenizer(tmp_path)
 
 
 def test_the_alphabet_never_exceeds_the_vocabulary():

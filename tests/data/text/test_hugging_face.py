@@ -48,6 +48,23 @@ def test_a_folder_of_parquet_is_read_with_its_splits(named, tmp_path):
     assert spec.source["took"] == "datasets"
 
 
+def test_numbered_labels_have_their_names_and_hidden_ones_are_refused(named, tmp_path):
+    import datasets
+
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])})
+    (tmp_path / "set").mkdir()
+    for split, labels in (("train", [i % 2 for i in range(20)]), ("test", [1, 0, 1]), ("validation", [-1, -1])):
+        columns = {"text": [f"{split} {i}" for i in range(len(labels))], "label": labels}
+        made = datasets.Dataset.from_dict(columns, features=features)
+        made.to_parquet(str(tmp_path / "set" / f"{split}.parquet"))
+    files = {"set": "huggingface", "dataset": str(tmp_path / "set"), "target": "class", "vocabulary": 300}
+    spec = named(tmp_path / "out", **files)
+    assert spec.classes == ("no", "yes")
+    assert load_texts(tmp_path / "out", "test")["target"] == [1, 0, 1]
+    with pytest.raises(UserError, match=r"validation, row 0: no label \(-1\)"):
+        named(tmp_path / "out", **files, splits={"train": "train", "validation": "validation"})
+
+
 def test_tags_and_questions_are_read_and_checked(named, tmp_path):
     words = {"tokens": [["Anna", f"w{i}"] for i in range(12)], "ner_tags": [["B-PER", "O"]] * 12}
     entry = {"set": "huggingface", "splits": {"train": "train"}, "vocabulary": 300}

@@ -75,6 +75,12 @@ def test_tabs_parquet_and_other_column_names_are_read(tmp_path):
     two = made(tmp_path / "a.parquet", "text-csv", tmp_path / "2", text="review", label="stars")
     assert one.counts == two.counts
     assert two.classes == ("False", "True")
+    gaps = pa.table({"text": ["a", None, " ", "b"], "label": [1.5, 2.0, 2.0, float("nan")]})
+    pq.write_table(gaps, tmp_path / "b.parquet")
+    with pytest.raises(UserError, match=r"b\.parquet: row 1 \(class '1\.5' needs 3"):
+        made(tmp_path / "b.parquet", "text-csv", tmp_path / "3")
+    reasons = set_aside(tmp_path / "3", "bad_files.csv")
+    assert [reasons[f"b.parquet: row {row}"] for row in (2, 3, 4)] == ["the text is empty"] * 2 + ["no label"]
 
 
 BAD = {
@@ -263,6 +269,7 @@ def test_squad_json_is_read_and_an_article_stays_in_one_split(tmp_path):
         ({"answers": []}, "no answer"),
         ({"answers": [{"text": " ", "answer_start": 4}]}, "an empty answer"),
         ({"question": ""}, "no question"),
+        ({"question": "who \ud800?"}, "half of a surrogate pair"),
         ({"id": None}, "no text 'id'"),
         ({"id": "0-a"}, "the id 0-a is that of q.json: data[0].paragraphs[0].qas[0] as well"),
     ],

@@ -1,10 +1,10 @@
 """Generated reviews, for or against, whose words alone do not tell: negation and contrast turn them.
 
-A review is one or two clauses. A clause says something good or bad of an aspect, plainly ("the plot is dull"),
-negated ("the plot is not dull", "nobody could call the plot dull") or weakened by a word that turns nothing ("very",
-"rather"). In a contrast the second clause counts ("the plot is dull, but the acting is superb" is for, "although
-the acting is superb, the plot is dull" is against). Each of good and bad words, plain and negated clauses, single and
-contrasted, comes equally often with both labels, so counting words does little better than guessing.
+A review has one to three clauses. A clause says something good or bad of an aspect, plainly ("the plot is dull"),
+negated ("nobody could call the plot dull") or negated twice ("nobody could deny that the plot is dull"). In a
+contrast one side counts ("the plot is dull , but the acting is superb" is for, "although the acting is superb , the
+plot is dull" is against). Good and bad words, negations and connectives come equally often with both labels, so that
+counting words does no better than guessing.
 """
 
 from __future__ import annotations
@@ -21,12 +21,21 @@ _GOOD = words("superb wonderful brilliant charming clever delightful gripping mo
 _BAD = words("dull awful boring clumsy tedious bland dreadful silly weak stale dreary poor")
 _ASPECTS = words("plot acting music script camera dialogue story cast ending pace humour editing")
 _DEGREES = ("", "", "very ", "rather ", "really ", "quite ")
-_PLAIN = ("the {aspect} is {degree}{word}", "i found the {aspect} {degree}{word}", "what a {word} {aspect}")
+_PLAIN = (
+    "the {aspect} is {degree}{word}",
+    "i found the {aspect} {degree}{word}",
+    "i thought the {aspect} {degree}{word}",
+)
 _NEGATED = (
     "the {aspect} is not {degree}{word}",
     "i never found the {aspect} {degree}{word}",
     "nobody could call the {aspect} {word}",
     "the {aspect} is anything but {word}",
+)
+_TWICE = (
+    "nobody could deny that the {aspect} is {degree}{word}",
+    "it is not true that the {aspect} is not {degree}{word}",
+    "i would not call the {aspect} anything but {word}",
 )
 # {0} counts.
 _CONTRASTS = (
@@ -36,7 +45,7 @@ _CONTRASTS = (
     "{0} , even though {1}",
     "{0} , despite what some say : {1}",
 )
-_ADDITIONS = ("{1} and {0}", "{0} , and besides , {1}")
+_ADDITIONS = ("{0} and {1}", "{0} , and besides , {1}")
 
 
 def read(options: GeneratedSentimentOptions, name: str) -> TextExamples:
@@ -53,17 +62,17 @@ def read(options: GeneratedSentimentOptions, name: str) -> TextExamples:
 
 
 def _review(target: int, draw: random.Random) -> str:
-    aspect, other = draw.sample(_ASPECTS, 2)
-    kind = draw.randrange(4)
-    first = _clause(target, aspect, draw)
-    if kind == 0:
-        return f"{first} ."
-    if kind == 1:
-        return f"{draw.choice(_ADDITIONS).format(first, _clause(target, other, draw))} ."
-    return f"{draw.choice(_CONTRASTS).format(first, _clause(1 - target, other, draw))} ."
+    aspects = draw.sample(_ASPECTS, 3)
+    clauses = [_clause(target, aspects[0], draw)]
+    if draw.random() < 0.3:
+        clauses.append(_clause(target, aspects[1], draw))
+    review = draw.choice(_ADDITIONS).format(*clauses) if len(clauses) > 1 else clauses[0]
+    if draw.random() < 0.7:
+        review = draw.choice(_CONTRASTS).format(review, _clause(1 - target, aspects[2], draw))
+    return f"{review} ."
 
 
 def _clause(target: int, aspect: str, draw: random.Random) -> str:
-    negated = draw.random() < 0.5
-    word = draw.choice(_GOOD if (target == 1) != negated else _BAD)
-    return draw.choice(_NEGATED if negated else _PLAIN).format(aspect=aspect, degree=draw.choice(_DEGREES), word=word)
+    frames = draw.choice((_PLAIN, _NEGATED, _TWICE))
+    word = draw.choice(_GOOD if (target == 1) != (frames is _NEGATED) else _BAD)
+    return draw.choice(frames).format(aspect=aspect, degree=draw.choice(_DEGREES), word=word)

@@ -14,13 +14,13 @@ from quintet.data.options import GeneratedStoriesOptions
 from quintet.data.text.examples import TextExamples
 from quintet.data.text.generated import NOTE, distinct, words
 
-_COUNTS = {"train": 4000, "validation": 500, "test": 1000}
+_COUNTS = {"train": 6000, "validation": 500, "test": 1000}
 _PERSONS = words("Mary John Sandra Daniel Emma Peter Lucy Henry")
 _PLACES = words("kitchen garden office bathroom hallway bedroom cellar attic")
 _THINGS = words("apple football book lamp letter bottle")
 _MOVES = ("{person} went to the {place} .", "{person} moved to the {place} .", "{person} is back in the {place} .")
 _TAKES = ("{person} took the {thing} .", "{person} picked up the {thing} .", "{person} got the {thing} .")
-_SENTENCES = (5, 8)
+_SENTENCES = (3, 6)
 
 _Story = tuple[str, str, str, int]
 

@@ -137,7 +137,8 @@ def _parquet(where: str, path: Path, text: str, label: str, problems: list[Probl
         yield (
             f"{path.name}: row {number}",
             content if isinstance(content, str) else "",
-            "" if meaning is None else str(meaning).strip(),
+            # A missing number may be NaN, which is not equal to itself.
+            "" if meaning is None or meaning != meaning else str(meaning).strip(),
         )
 
 

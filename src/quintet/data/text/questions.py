@@ -72,6 +72,8 @@ def _question(place: str, article: str, paragraph: dict[str, Any], asked: Any) -
 
 def wrong_question(asked: Question) -> str | None:
     """Why a question cannot be used, or None."""
+    if any(not _valid(text) for text in (asked.id, asked.article, asked.question, asked.context, *asked.answers)):
+        return "half of a surrogate pair, which is no text"
     for name, text in (("question", asked.question), ("context", asked.context)):
         if not isinstance(text, str) or not text.strip():
             return f"no {name}"
@@ -85,3 +87,8 @@ def wrong_question(asked: Question) -> str | None:
             hint = f"it stands at {there}" if there >= 0 else "the context does not have it"
             return f"the answer '{text[:40]}' is not at its offset {start}: {hint}"
     return None
+
+
+def _valid(text: Any) -> bool:
+    r"""JSON can say \ud800, which no file in UTF-8 can."""
+    return not isinstance(text, str) or not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -106,6 +106,10 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a prepared set, or of any folder with a `tokenizer.json`."""
     file = folder / TOKENIZER
     try:
-        return Tokenizer.from_file(str(file))
+        tokenizer = Tokenizer.from_file(str(file))
     except Exception as e:  # the library raises nothing narrower
         raise UserError(str(file), f"cannot be read ({e})", "give a folder with Hugging Face's tokenizer.json") from e
+    # A file may ask for both, and would then cut texts before they are windowed.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
