@@ -171,7 +171,7 @@ class GeneratedEntitiesOptions(GeneratedOptions):
 
 class GeneratedStoriesOptions(GeneratedOptions):
     set: Literal["generated-stories"]
-    length: Length = 80
+    length: Length = 48
 
 
 class OwnOptions(Options):

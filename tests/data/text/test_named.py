@@ -140,16 +140,11 @@ def test_generated_stories_answer_with_the_last_fact(named, tmp_path):
         assert context[start : start + len(answer)] == answer
         sentences = [sentence.split() for sentence in context.split(" .")]
         places = ["kitchen", "garden", "office", "bathroom", "hallway", "bedroom", "cellar", "attic"]
-        subject = question.split()[3 if question.startswith("Who") else 2]
-        if question.startswith("Where"):
-            told = [s[-1] for s in sentences if s and s[0] == subject and s[-1] in places]
-        elif question.startswith("What"):
-            told = [s[-1] for s in sentences if s and s[0] == subject and s[-1] not in places]
-        else:
-            told = [s[0] for s in sentences if s and s[-1] == subject]
+        subject, moves = question.split()[2], question.startswith("Where")
+        told = [s[-1] for s in sentences if s and s[0] == subject and (s[-1] in places) == moves]
         assert told[-1] == answer
         several += len(told) > 1
-    assert several > 100
+    assert several > 50
 
 
 def test_pydocs_topics_are_those_of_the_table():
