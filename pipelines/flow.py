@@ -31,8 +31,8 @@ from pipelines.slots import Lease, Slots, visible_gpus
 from quintet.errors import UserError
 from quintet.graph.cost import Cost, record_measured
 from quintet.graph.duration import say_duration
-from quintet.graph.plan import chain_seconds, finish_times, make_plan
-from quintet.graph.stages import Graph, Stage
+from quintet.graph.plan import Plan, chain_seconds, finish_times, make_plan
+from quintet.graph.stages import Stage
 from quintet.suites import put_in_force
 
 _POLL_SECONDS = 2.0
@@ -139,7 +139,7 @@ class _Run:
         self.root = root
         self.plan = make_plan(root, stages, slots, force)
         self.graph = self.plan.graph
-        self.engine = _engine(engine, root, self.graph, self.plan.slots)
+        self.engine = _engine(engine, root, self.plan)
         self.schedule = Schedule(self.graph, self.plan.reasons, keep_going)
         self.futures: dict[str, PrefectFuture[Any]] = {}
         self.leases: dict[str, Lease] = {}
@@ -269,14 +269,14 @@ class _Run:
             raise _CancelledInUI
 
 
-def _engine(name: EngineName, root: Path, graph: Graph, slots: int) -> Engine:
+def _engine(name: EngineName, root: Path, plan: Plan) -> Engine:
     if name == "local":
-        return LocalEngine(root, Slots(slots, visible_gpus()))
+        return LocalEngine(root, Slots(plan.slots, visible_gpus()))
     try:
         from pipelines.ray_engine import RayEngine
     except ImportError as error:
         raise UserError("engine", f"ray is not installed ({error})", "pip install 'quintet[ray]'") from error
-    return RayEngine(root, graph, slots)
+    return RayEngine(root, plan.graph, plan.slots, plan.forced)
 
 
 class _CancelledInUI(Exception):

@@ -47,7 +47,7 @@ WORKER = "quintet"
 WORKSPACE = "QUINTET_WORKSPACE"
 
 _TRIES = 3
-_POLL_SECONDS = 1.0
+_LOOK_SECONDS = 10.0
 _PATIENCE_SECONDS = 60.0
 # Holds nothing here: Ray finds the place, and keeps the stage waiting until there is one.
 _AWAY = Lease(0, ())
@@ -62,14 +62,14 @@ class RayEngine:
     keeps no run cache for it, or if it reads a file that neither git nor DVC would bring to a worker.
     """
 
-    def __init__(self, root: Path, graph: Graph, slots: int) -> None:
-        self.root, self.graph = root, graph
+    def __init__(self, root: Path, graph: Graph, slots: int, forced: Collection[str] = ()) -> None:
+        self.root, self.graph, self.forced = root, graph, forced
         self.home = LocalEngine(root, Slots(slots, visible_gpus()))
         self.processes: StageProcesses = self.home.processes
         self.cpus = self.home.cpus
         self._runner: Any = RayTaskRunner()
         self._context = contextvars.copy_context()
-        self._files: frozenset[str] = frozenset()
+        self._at_home: frozenset[str] = frozenset()
         self._snapshot: Any = None
         self._largest = 1
         self._words = ""
@@ -83,7 +83,12 @@ class RayEngine:
 
     def prepare(self, stages: Sequence[Stage]) -> None:
         remote = reachable_remote(self.root)
-        snapshot, self._files = take_snapshot(self.root)
+        snapshot, files = take_snapshot(self.root)
+        self._at_home = frozenset(name for name, stage in self.graph.stages.items() if self._must_stay(stage, files))
+        for stage in stages:
+            if stage.name in self.forced and not self._stays(stage):
+                what = f"{stage.name} would run elsewhere, and DVC restore its old result here: its key is the same"
+                raise UserError("force", what, "use engine local, or change what the stage depends on")
         self._connect()
         nodes = _workers()
         if not nodes:
@@ -123,17 +128,20 @@ class RayEngine:
                 signal.signal(signal.SIGTERM, handler)  # which ray.init replaces by its own
 
     def _stays(self, stage: Stage) -> bool:
-        made = {out for upstream in stage.needs for out in self.graph.stages[upstream].outs}
-        return stage.always or not stage.cacheable or not all(self._travels(dep, made) for dep in stage.deps)
+        return stage.name in self._at_home
 
-    def _travels(self, dep: Path, made: Collection[Path]) -> bool:
+    def _must_stay(self, stage: Stage, files: Collection[str]) -> bool:
+        made = {out for upstream in stage.needs for out in self.graph.stages[upstream].outs}
+        return stage.always or not stage.cacheable or not all(self._travels(dep, made, files) for dep in stage.deps)
+
+    def _travels(self, dep: Path, made: Collection[Path], files: Collection[str]) -> bool:
         """Whether DVC's remote or git brings `dep`, a file or a folder, to a worker."""
         if any(out == dep or dep in out.parents or out in dep.parents for out in made):
             return True
         if not dep.is_relative_to(self.root):
             return False
         name = dep.relative_to(self.root).as_posix()
-        return name in self._files or any(file.startswith(f"{name}/") for file in self._files)
+        return name in files or any(file.startswith(f"{name}/") for file in files)
 
     # -- slots
 
@@ -154,11 +162,10 @@ class RayEngine:
     ) -> Outcome:
         if self._stays(stage):
             return self._share(stage, self.home.run(stage, log, environment, force), log)
-        if not force:
-            here = self._restore(stage)
-            if here.result in ("cached", "stopped"):
-                return self._share(stage, here, log)
-        away = self._run_away(stage, log, environment, force)
+        here = self._restore(stage)
+        if here.result in ("cached", "stopped"):
+            return self._share(stage, here, log)
+        away = self._run_away(stage, log, environment)
         if away.result not in ("ran", "cached"):
             return away
         here = self._restore(stage)
@@ -203,12 +210,10 @@ class RayEngine:
                 return replace(pushed, detail=f"dvc push: {pushed.detail}")
         return outcome
 
-    def _run_away(
-        self, stage: Stage, log: Callable[[str], None], environment: Mapping[str, str], force: bool
-    ) -> Outcome:
+    def _run_away(self, stage: Stage, log: Callable[[str], None], environment: Mapping[str, str]) -> Outcome:
         began = time.monotonic()
         for number in range(1, _TRIES + 1):
-            future = self._context.copy().run(self._submit, stage, environment, force, number)
+            future = self._context.copy().run(self._submit, stage, environment, number)
             log(f"handed to the Ray cluster, task run {future.task_run_id}")
             try:
                 return self._wait(future)
@@ -227,9 +232,15 @@ class RayEngine:
                     self._running.remove(future)
         return Outcome("failed", time.monotonic() - began, f"{_TRIES} workers died with it")
 
-    def _submit(self, stage: Stage, environment: Mapping[str, str], force: bool, number: int) -> PrefectRayFuture[Any]:
+    def _submit(self, stage: Stage, environment: Mapping[str, str], number: int) -> PrefectRayFuture[Any]:
         again = "" if number == 1 else f", try {number}"
         resources = {WORKER: 0.001}
+        parameters = {
+            "stage": stage,
+            "snapshot": self._snapshot,
+            "locks": self._locks(stage),
+            "environment": {**environment, **_tracking()},
+        }
         # A worker that dies is our business: Ray would run the very same task run of Prefect's again.
         with self._lock:
             if self._stopping:
@@ -241,13 +252,7 @@ class RayEngine:
                     run_on_worker.with_options(
                         name=f"{stage.group} on a worker", task_run_name=f"{stage.name}, away{again}"
                     ),
-                    {
-                        "stage": stage,
-                        "snapshot": self._snapshot,
-                        "locks": self._locks(stage),
-                        "environment": {**environment, **_tracking()},
-                        "force": force,
-                    },
+                    parameters,
                 )
             self._running.append(future)
         return future
@@ -256,7 +261,7 @@ class RayEngine:
         """The outcome of the stage; raises what Ray does if its worker is lost."""
         ref = future.wrapped_future
         someone = time.monotonic()
-        while not ray.wait([ref], timeout=_POLL_SECONDS)[0]:
+        while not ray.wait([ref], timeout=_LOOK_SECONDS)[0]:
             if _workers():
                 someone = time.monotonic()
             elif time.monotonic() - someone > _PATIENCE_SECONDS:
@@ -292,7 +297,7 @@ class RayEngine:
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def run_on_worker(
-    stage: Stage, snapshot: Snapshot, locks: dict[str, str | None], environment: dict[str, str], force: bool
+    stage: Stage, snapshot: Snapshot, locks: dict[str, str | None], environment: dict[str, str]
 ) -> Outcome:
     """One stage on a worker, from its inputs on the remote to its result there."""
     began, here = time.monotonic(), socket.gethostname()
@@ -301,7 +306,7 @@ def run_on_worker(
     with workspace.checked_out(snapshot, locks, Path(os.environ[WORKSPACE])) as clone:
         processes = StageProcesses(held=[clone.lock])
         with _ends_with_raylet(processes):
-            outcome = _in_clone(stage, clone.root, processes, log, environment, force)
+            outcome = _in_clone(stage, clone.root, processes, log, environment)
     detail = ", ".join(filter(None, [outcome.detail, f"on {here}"]))
     return replace(outcome, seconds=time.monotonic() - began, detail=detail)
 
@@ -312,7 +317,6 @@ def _in_clone(
     processes: StageProcesses,
     log: Callable[[str], None],
     environment: Mapping[str, str],
-    force: bool,
 ) -> Outcome:
     # The code that runs is the flow's, not that of the clone in which this worker was started.
     path = os.pathsep.join([str(root / "src"), str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -322,7 +326,7 @@ def _in_clone(
         pulled = dvc(["pull", "--force", *stage.needs], untimed, root, processes, log, variables)
         if pulled.result == "failed":
             return replace(pulled, detail=f"dvc pull: {pulled.detail}")
-    outcome = repro(stage, root, processes, log, variables, force)
+    outcome = repro(stage, root, processes, log, variables)
     if outcome.result in ("ran", "cached"):
         pushed = dvc(["push", "--run-cache", stage.name], untimed, root, processes, log, variables)
         if pushed.result == "failed":

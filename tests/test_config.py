@@ -202,7 +202,12 @@ MISTAKES = [
      "evaluation.confidence: is 0; it should be greater than 0"),
     ("trainer: {}", "trainer: {devices: all}", "12",
      "trainer.devices: is 'all'; it should be a whole number or 'auto'"),
-    ("trainer: {}", "trainer: {strategy: fsdp}", "12", "trainer.strategy: is 'fsdp'; it should be 'auto' or 'ddp'"),
+    ("trainer: {}", "trainer: {strategy: zero}", "12",
+     "trainer.strategy: is 'zero'; it should be 'auto', 'ddp' or 'fsdp'"),
+    ("trainer: {}", "trainer: {strategy: fsdp, devices: auto}", "12",
+     "trainer.strategy: fsdp shares weights out over a number of devices; set trainer.devices to it"),
+    ("trainer: {}", "trainer: {strategy: fsdp, precision: 16-mixed}", "12",
+     "trainer.strategy: fsdp scales no losses, as 16-mixed would need; set trainer.precision to bf16-mixed"),
     # what does not go together
     ("trainer: {}", "trainer: {devices: 3}", "15",
      "experiments.vit: batch_size 64 can not be split evenly over 3 processes"),

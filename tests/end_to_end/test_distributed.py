@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 
 import pytest
 
-from tests.end_to_end.conftest import Project
+from pipelines.servers import free_port
+from tests.end_to_end.conftest import Project, stages_run
 
 pytestmark = pytest.mark.slow
 
@@ -21,29 +23,59 @@ def curve(project: Project) -> list[dict[str, float]]:
         return [{k: float(v) for k, v in row.items() if k != "seconds"} for row in csv.DictReader(f)]
 
 
-def test_two_processes_have_the_losses_of_one_and_make_one_run(project: Project) -> None:
-    from mlflow import MlflowClient
-
-    project.dvc("repro", "-s", "prepare@digits")
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[dict[str, float]]]:
+    """A project, and the curve of one process."""
+    project = Project(tmp_path_factory.mktemp("alone"))
+    project.edit(["seeds"], [0])
     project.edit(["trainer"], {**PROCESSES, "devices": 1, "strategy": "auto"})
+    project.dvc("repro", "-s", "prepare@digits")
     project.quintet("train", EXPERIMENT)
-    alone = curve(project)
-    runs_alone = len(_runs(MlflowClient, project))
+    return project, curve(project)
 
-    project.edit(["trainer"], PROCESSES)
-    project.quintet("train", EXPERIMENT)
-    together = curve(project)
 
-    assert len(alone) == len(together) == 2
-    for one, two in zip(alone, together, strict=True):
-        assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
+def trained_by_two(alone: tuple[Project, list[dict[str, float]]], runs_before: int) -> None:
+    """The losses are those of one process, and there is one run more."""
+    project, one = alone
+    two = curve(project)
+    assert len(one) == len(two) == 2
+    for each, other in zip(one, two, strict=True):
+        assert other == pytest.approx(each, rel=1e-4, abs=1e-5)
     run = json.loads((project.root / f"outputs/runs/{EXPERIMENT}/train/seed-0/run.json").read_text(encoding="utf8"))
     assert run["environment"]["devices"] == 2
-    # Two seeds: one run for each, whatever the number of processes.
-    assert len(_runs(MlflowClient, project)) - runs_alone == 2
+    assert runs(project) == runs_before + 1
 
 
-def _runs(client: type, project: Project) -> list[object]:
-    store = client(f"sqlite:///{project.root / 'mlflow.db'}")
-    found: list[object] = store.search_runs([store.get_experiment_by_name("classification").experiment_id])
-    return found
+def test_two_processes_have_the_losses_of_one_and_make_one_run(alone: tuple[Project, list[dict[str, float]]]) -> None:
+    project, _ = alone
+    before = runs(project)
+    project.edit(["trainer"], PROCESSES)
+    project.quintet("train", EXPERIMENT)
+    trained_by_two(alone, before)
+
+
+def test_two_machines_share_the_weights_out_while_dvc_runs_on_the_first(
+    alone: tuple[Project, list[dict[str, float]]],
+) -> None:
+    project, _ = alone
+    before = runs(project)
+    project.edit(["trainer"], {**PROCESSES, "devices": 1, "num_nodes": 2, "strategy": "fsdp"})
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    # The second machine is there first, and waits.
+    with project.start(sys.executable, "-m", "quintet", "train", EXPERIMENT, NODE_RANK="1", **meeting) as second:
+        output = project.dvc("repro", "--single-item", f"train@{EXPERIMENT}", NODE_RANK="0", **meeting)
+        said, _ = second.communicate(timeout=120)
+    assert stages_run(output) == [f"train@{EXPERIMENT}"]
+    assert second.returncode == 0, said
+    assert "waiting for the first machine" in said
+    trained_by_two(alone, before)
+    assert f"train@{EXPERIMENT}" in (project.root / "dvc.lock").read_text(encoding="utf8")
+
+
+def runs(project: Project) -> int:
+    from mlflow import MlflowClient
+
+    store = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
+    experiment = store.get_experiment_by_name("classification")
+    assert experiment is not None
+    return len(store.search_runs([experiment.experiment_id]))

@@ -163,6 +163,8 @@ def test_stages_run_in_clones_elsewhere_and_their_results_come_home(
 
 
 def test_what_can_not_be_is_said_before_anything_runs(shared: Path, edit: Edit, cluster: Cluster, server: Any) -> None:
+    forced = server.flow(shared, "--engine", "ray", "--force", "--stages", "prepare")
+    assert forced.message.startswith("force: prepare would run elsewhere")
     edit("dvc.yaml", "gpus: 0", "gpus: 2")
     ended = server.flow(shared, "--engine", "ray")
     assert ended.status == 1
