@@ -132,7 +132,7 @@ def write_evaluation(
         folder / "evaluation.json",
         {
             "experiment": made.name, "task": "classification", "data": data, "family": made.family, "model": made.model,
-            "title": made.title, "primary": "accuracy", "direction": "max",
+            "title": made.title, "primary": "accuracy", "direction": "max", "labelled": 1000,
             "files": ["confusion.json"],
             "metrics": {
                 name: {"value": e.value, "low": e.low, "high": e.high, "per_seed": e.per_seed}
@@ -172,9 +172,14 @@ def write_experiment(outputs: Path, made: Made, examples: int = 300, seeds: int 
             "model": {"family": made.family, "name": made.model, "settings": {"width": 16}},
             "training": {"optimiser": "adamw", "learning_rate": 0.001}, "trainer": {"accelerator": "auto"},
             "seeds": list(range(seeds)), "expect": {} if made.expect is None else {"accuracy": made.expect},
+            "labels": 1.0, "pretrained": None, "fresh": False,
         },
     )  # fmt: skip
-    top = float((said == targets).mean())
+    write_training(train, made, float((said == targets).mean()), seeds, data)
+
+
+def write_training(train: Path, made: Made, top: float, seeds: int, data: str) -> None:
+    """What each seed's training left; `top` is about where validation ends."""
     for seed in range(seeds):
         rng = np.random.default_rng(seed + len(made.name))
         folder = train / f"seed-{seed}"
@@ -185,7 +190,7 @@ def write_experiment(outputs: Path, made: Made, examples: int = 300, seeds: int 
                 ["step", "epoch", "seconds", "train_loss", "validation_loss", "validation_score", "learning_rate"]
             )
             for epoch in range(1, 31 if seed else 25):
-                grown = 1 - np.exp(-epoch / (3 + 2 / made.skill))
+                grown = 1 - np.exp(-epoch / (3 + 2 / max(made.skill, 0.5)))
                 accuracy = min(1.0, max(0.05, 0.1 + (top + 0.005 - 0.1) * grown + rng.normal(0, 0.012 * (1.1 - grown))))
                 loss = 2.3 * (1 - grown) + 1.6 * (1 - top) + abs(rng.normal(0, 0.02))
                 at = made.seconds * epoch / 30
@@ -239,3 +244,148 @@ def report(whole: Path) -> dict[str, Any]:
     """The report of `whole`, written to its folder `report`."""
     names = [made.name for made in EXPERIMENTS]
     return build(whole, whole / "report", suite="embedded", experiments=names, baselines=["digits"])
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A made-up network that reads texts; `score` is about what it reaches on its task's primary metric."""
+
+    name: str
+    family: str
+    title: str
+    score: float
+    task: str = "classification"
+    data: str = "reviews"
+    labels: float = 1.0
+    pretrained: str | None = None
+    fresh: bool = False
+
+    @property
+    def section(self) -> str:
+        return "finetuning" if self.pretrained else "pretraining" if self.task == "pretraining" else "experiments"
+
+
+def _tuned(share: float, pretrained: float, scratch: float) -> tuple[Reader, ...]:
+    name = f"reviews-bert-{share:g}".replace(".", "")
+    more = {"labels": share, "pretrained": "prose-bert"}
+    return (
+        Reader(name, "bert", "BERT, pre-trained", pretrained, **more),
+        Reader(f"{name}-fresh", "bert", "BERT, from scratch", scratch, fresh=True, **more),
+    )
+
+
+READERS = (
+    Reader("prose-bert", "bert", "BERT", 0.4, "pretraining", "prose"),
+    *_tuned(0.01, 0.72, 0.52),
+    *_tuned(0.1, 0.82, 0.66),
+    *_tuned(1.0, 0.9, 0.88),
+    Reader("reviews-textcnn", "cnn", "TextCNN", 0.89),
+    Reader("reviews-textcnn-tenth", "cnn", "TextCNN", 0.7, labels=0.1),
+    Reader("reviews-lstm", "rnn", "LSTM", 0.86),
+    Reader("reviews-gru-tenth", "rnn", "GRU", 0.99, labels=0.1),
+    Reader("entities-lstm", "rnn", "LSTM", 0.9, "tagging", "entities"),
+    Reader("entities-textcnn", "cnn", "TextCNN", 0.6, "tagging", "entities"),
+)
+TEXTS = 240
+_WORDS = ("a", "warm", "film", "that", "never", "bores", "dull", "excellent", "story", "told")
+
+
+def _texts() -> list[str]:
+    rng = np.random.default_rng(2)
+    return [" ".join(rng.choice(_WORDS, 9)) for _ in range(TEXTS)]
+
+
+def _table(reader: Reader, seeds: int) -> dict[str, np.ndarray]:
+    """examples.parquet: an entity or two to find in each sentence, ten hidden words in each pair, a class elsewhere."""
+    rng = np.random.default_rng(sum(map(ord, reader.name)))
+    hard = np.random.default_rng(4).random(TEXTS)
+    hit = hard + rng.normal(0, 0.2, (seeds, TEXTS)) < np.quantile(hard, reader.score)
+    weight = {"tagging": 2.0 * (1 + np.arange(TEXTS) % 2), "pretraining": np.full(TEXTS, 10.0)}
+    weight = weight.get(reader.task, np.ones(TEXTS))
+    right = np.where(np.arange(TEXTS) % 2, "positive", "negative")
+    ids = [f"{reader.data}/{i:04d}" for i in range(TEXTS)]
+    return {
+        "seed": np.repeat(np.arange(seeds), TEXTS), "id": np.tile(ids, seeds),
+        "target": np.tile(right, seeds), "prediction": np.where(hit, right, right[::-1]).ravel(),
+        "score": (hit * weight).ravel(), "weight": np.tile(weight, seeds), "right": hit.ravel(),
+    }  # fmt: skip
+
+
+PRIMARY = {"classification": "accuracy", "tagging": "entity_f1", "pretraining": "masked_accuracy"}
+
+
+def write_reader(folder: Path, reader: Reader, seeds: int) -> None:
+    """The files of an evaluate stage."""
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = _table(reader, seeds)
+    pq.write_table(pa.table(columns), folder / "examples.parquet")
+    above, under = (columns[name].reshape(seeds, TEXTS) for name in ("score", "weight"))
+    ratios = [statistics.Ratio(a, b) for a, b in zip(above, under, strict=True)]
+    estimates = {PRIMARY[reader.task]: statistics.estimate(ratios, TEXTS, resamples=200)}
+    flat = {"classification": {"nll": 0.5}, "tagging": {"word_accuracy": 0.97},
+            "pretraining": {"next_accuracy": 0.6, "perplexity": 123.456}}  # fmt: skip
+    figures = {name: {"value": e.value, "low": e.low, "high": e.high, "per_seed": e.per_seed}
+               for name, e in estimates.items()}  # fmt: skip
+    for name, value in flat[reader.task].items():
+        figures[name] = {"value": value, "low": value, "high": value, "per_seed": [value] * seeds}
+    baseline = reader.family == "baseline"
+    made = Made(reader.name, reader.family, "bert", reader.title, 2.0, 50_000, 900_000, 20 * reader.labels, 1.5)
+    latency = {"1": {"p50": 1.5, "p99": 2.0}, "64": {"p50": 20.0, "p99": 22.0}}
+    write_json(
+        folder / "evaluation.json",
+        {
+            "experiment": reader.name, "task": reader.task, "data": reader.data, "family": reader.family,
+            "model": reader.title.lower(), "title": reader.title, "primary": PRIMARY[reader.task], "direction": "max",
+            "labelled": round(2000 * reader.labels), "files": [], "metrics": figures, "expect": {},
+            "cost": {"parameters": 50_000, "flops": None if baseline else 900_000, "train_seconds": 20 * reader.labels,
+                     "samples_per_second": None if baseline else {"1": 700.0, "64": 3000.0},
+                     "latency_ms": None if baseline else latency, "peak_memory_mb": None if baseline else 90.0},
+            "runs": [] if baseline else [run_record(made, s, reader.data) for s in range(seeds)],
+            "evaluated_at": "2026-11-20T09:00:00+00:00", "environment": {"python": "3.11.9"},
+        },
+    )  # fmt: skip
+    if not baseline:
+        train = folder.parent / "train"
+        write_json(
+            train / "settings.json",
+            {
+                "experiment": reader.name, "data": reader.data, "task": reader.task,
+                "model": {"family": reader.family, "name": reader.title.split(",")[0], "settings": {}},
+                # Few labels are learnt for longer, in smaller batches; that makes no other network.
+                "training": {"optimiser": {"lr": 0.001}, "budget": {"steps": round(100 / reader.labels)},
+                             "batch_size": 8 if reader.labels < 1 else 32},
+                "trainer": {}, "seeds": list(range(seeds)), "expect": {},
+                "labels": reader.labels, "pretrained": reader.pretrained, "fresh": reader.fresh,
+            },
+        )  # fmt: skip
+        write_training(train, made, reader.score, seeds, reader.data)
+
+
+def build_texts(outputs: Path, readers: tuple[Reader, ...] = READERS) -> dict[str, Any]:
+    """Write what these networks left, and the report on them into outputs/report."""
+    for reader in readers:
+        write_reader(outputs / "runs" / reader.name / "evaluate", reader, 1 if reader.task == "pretraining" else 3)
+    data = dict.fromkeys((reader.data, reader.task) for reader in readers)
+    for name, task in data:
+        folder = outputs / "baselines" / name
+        write_reader(folder / "frequent", Reader(f"{name}-frequent", "baseline", "Most frequent", 0.3, task, name), 1)
+        quoted = [] if task == "pretraining" else [f"{name}/{i:04d}" for i in range(TEXTS)]
+        pq.write_table(pa.table({"id": quoted, "text": _texts()[: len(quoted)]}), folder / "gallery.parquet")
+    sections = {s: [r.name for r in readers if r.section == s] for s in ("experiments", "pretraining", "finetuning")}
+    return build(
+        outputs, outputs / "report", suite="texts", baselines=[name for name, _ in data], resamples=200, **sections
+    )
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Outputs of networks that read texts, some from a share of the labels, and the report on them."""
+    outputs = tmp_path_factory.mktemp("texts") / "outputs"
+    build_texts(outputs)
+    return outputs
+
+
+@pytest.fixture(scope="session")
+def texts_report(texts: Path) -> dict[str, Any]:
+    """The report on `texts`."""
+    return dict(json.loads((texts / "report" / "report.json").read_text(encoding="utf8")))

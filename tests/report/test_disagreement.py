@@ -11,6 +11,8 @@ from quintet.report.collect import Collected, Confusion, Evaluated, Examples, Ga
 from quintet.report.compare import leaderboards
 from quintet.report.disagreement import Group, Verdict, groups
 
+SETTINGS = {"model": {}, "training": {}, "labels": 1.0, "pretrained": None, "fresh": False}
+
 
 def evaluated(name: str, family: str, said: list[str]) -> Evaluated:
     """Answers of each seed to examples a, b, c, d, which are all of class 'one'; a digit is a class."""
@@ -45,7 +47,8 @@ def evaluated(name: str, family: str, said: list[str]) -> Evaluated:
             right=scores == 1,
         ),
         confusion=Confusion(("zero", "one", "two"), ((0, 0, 0), (0, 4, 0), (0, 0, 0))),
-        training=Training({}, {}, value),
+        training=Training(SETTINGS, {}, value),
+        labelled=10,
     )
 
 

@@ -56,7 +56,8 @@ class Training:
 class Evaluated:
     """An experiment, or a baseline (then `training` is None), on the test split; `confusion` where the task has one.
 
-    `cost` is as in evaluation.json, null where it was not measured; `runs` is run.json of each seed.
+    `cost` is as in evaluation.json, null where it was not measured; `runs` is run.json of each seed. `labelled` is the
+    number of training examples it learnt from, None for baselines, which learn from all.
     """
 
     file: Path
@@ -78,6 +79,12 @@ class Evaluated:
     examples: Examples
     confusion: Confusion | None
     training: Training | None
+    labelled: int | None
+
+    @property
+    def labels(self) -> float:
+        """The share of the training examples that it learnt from."""
+        return float(self.training.settings["labels"]) if self.training else 1.0
 
     @property
     def estimate(self) -> Estimate:
@@ -228,6 +235,7 @@ def _evaluated(folder: Path, stage: str, training: Training | None) -> Evaluated
             examples=_examples(folder / "examples.parquet", stage),
             confusion=_confusion(folder / "confusion.json", stage) if "confusion.json" in content["files"] else None,
             training=training,
+            labelled=int(content["labelled"]) if training else None,
         )
     except KeyError as e:
         raise _broken(file, f"lacks {e}", stage) from e
@@ -274,6 +282,8 @@ def _confusion(file: Path, stage: str) -> Confusion:
 
 def _training(folder: Path, stage: str) -> Training:
     settings = _json(folder / "settings.json", stage)
+    if absent := [key for key in ("model", "training", "labels", "pretrained", "fresh") if key not in settings]:
+        raise _broken(folder / "settings.json", f"lacks '{absent[0]}'", stage)
     seeds = sorted(int(f.name.removeprefix("seed-")) for f in folder.glob("seed-*"))
     if not seeds:
         raise _broken(folder / "seed-*", "is not there", stage)

@@ -1,7 +1,8 @@
 """Leaderboards: who is best, who cannot be told from the best, what beats the baselines, at what cost.
 
-One leaderboard for each task and data set. Two families of tests, each Holm-corrected on its own:
-the best against every other row, and every neural model against the strongest baseline.
+One leaderboard for each task and data set, of what learnt from all labels. Three families of tests, each
+Holm-corrected on its own: the best against every other row, every neural model against the strongest baseline, and
+what pre-training buys at each share of the labels.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from quintet.errors import UserError
 from quintet.evaluation.statistics import ALPHA, Comparison, Estimate, compare, holm
+from quintet.report import labels
 from quintet.report.collect import Collected, Evaluated
 
 COSTS: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
@@ -59,7 +61,8 @@ class Board:
     """One task on one data set, rows from best to worst.
 
     `champion` is the experiment with the best mean score on *validation*: choosing by test figures
-    would make them too good to be true.
+    would make them too good to be true. What learnt from fewer labels than the rows is `partial`, and stands
+    in `curves` where the same network learnt from other shares as well.
     """
 
     task: str
@@ -68,6 +71,19 @@ class Board:
     direction: str
     rows: tuple[Row, ...]
     champion: str | None
+    partial: tuple[Evaluated, ...]
+    curves: tuple[labels.Curve, ...]
+    gains: tuple[labels.Gain, ...]
+
+    @property
+    def labels(self) -> float:
+        """The share of the labels that its rows learnt from: all, unless nothing did."""
+        return self.best.evaluated.labels
+
+    @property
+    def evaluated(self) -> tuple[Evaluated, ...]:
+        """The rows', from best to worst, then those that learnt from fewer labels."""
+        return (*(row.evaluated for row in self.rows), *self.partial)
 
     @property
     def sign(self) -> int:
@@ -120,14 +136,19 @@ def _board(group: list[Evaluated], resamples: int, level: float) -> Board:
     for other in group[1:]:
         _same_test(first, other)
     sign = 1 if first.direction == "max" else -1
-    # Equal figures: a neural model before a baseline, then by name, so that the order is always the same.
-    ranked = sorted(group, key=lambda e: (-sign * e.estimate.value, e.baseline, e.experiment))
-    best = ranked[0]
-    baseline = next((e for e in ranked if e.baseline), None)
 
     def paired(a: Evaluated, b: Evaluated) -> Comparison:
         weights = (a.examples.weights, b.examples.weights)
         return compare(a.examples.scores, b.examples.scores, weights=weights, resamples=resamples, level=level)
+
+    most = max(e.labels for e in group)
+    curves, gains = labels.curves(group, sign), labels.gains(group, paired)
+    partial = tuple(e for e in group if e.labels < most)
+    group = [e for e in group if e.labels == most]
+    # Equal figures: a neural model before a baseline, then by name, so that the order is always the same.
+    ranked = sorted(group, key=lambda e: (-sign * e.estimate.value, e.baseline, e.experiment))
+    best = ranked[0]
+    baseline = next((e for e in ranked if e.baseline), None)
 
     rivals = ranked[1:]
     to_best = {e.experiment: paired(e, best) for e in rivals}
@@ -158,7 +179,8 @@ def _board(group: list[Evaluated], resamples: int, level: float) -> Board:
                 pareto=tuple(name for name in COSTS if _on_front(e, ranked, name, sign)),
             )
         )
-    return Board(first.task, first.data, first.primary, first.direction, tuple(rows), _champion(ranked, sign))
+    champion = _champion(ranked, sign)
+    return Board(first.task, first.data, first.primary, first.direction, tuple(rows), champion, partial, curves, gains)
 
 
 def _same_test(a: Evaluated, b: Evaluated) -> None:

@@ -19,6 +19,8 @@ def markdown(boards: Sequence[Board], report: Mapping[str, Any]) -> str:
         parts += [f"## {board.data}: {board.task}", "", words.headline(board), ""]
         parts += [*(f"- {text}" for text in words.findings(board)), ""]
         parts += [*_table(board, report["statistics"]["level"]), ""]
+        if board.curves:
+            parts += ["### What labels buy", "", *_labels(board), ""]
     if report["claims"]:
         parts += ["## Claims", "", "| claim | verdict | effect | interval |", "|---|---|---:|---|"]
         for claim in report["claims"]:
@@ -54,6 +56,25 @@ def _table(board: Board, level: float) -> list[str]:
     return lines
 
 
+def _labels(board: Board) -> list[str]:
+    """A line for each network, a column for each share of the labels."""
+    figures = Figures.of(board)
+    shares = sorted({(e.labels, words.label_share(e)) for curve in board.curves for e in curve.points})
+    heads = ["model", "family", *(title for _, title in shares)]
+    lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * len(shares)}"]
+    for curve in board.curves:
+        at = {e.labels: e.estimate for e in curve.points}
+        cells = [
+            f"{figures.value(board.metric, m.value)} {figures.interval(board.metric, m.low, m.high)}"
+            if (m := at.get(share))
+            else "–"
+            for share, _ in shares
+        ]
+        family = words.family_title(curve.points[0].family)
+        lines.append(f"| {' | '.join([_cell(curve.title), family, *cells])} |")
+    return lines
+
+
 def _marks(board: Board, row: Row) -> list[tuple[str, bool]]:
     gain = board.sign * row.against_baseline.difference if row.against_baseline else 0.0
     return [
@@ -76,7 +97,7 @@ def leaderboard_text(report: Mapping[str, Any]) -> str:
     for answer in report["answers"]:
         rows = [r for r in report["leaderboard"] if (r["task"], r["data"]) == (answer["task"], answer["data"])]
         figures = Figures.bearing(answer["examples"] * max(len(r["seeds"]) for r in rows))
-        table = [["", "model", "family", words.metric_title(rows[0]["metric"]).lower(), interval, "to best",
+        table = [["", "model", "family", words.within(words.metric_title(rows[0]["metric"])), interval, "to best",
                   "p (Holm)", "params", "train", ""]]  # fmt: skip
         for r in rows:
             gain = (r["against_baseline"] or {}).get("difference", 0.0) * (1 if r["direction"] == "max" else -1)

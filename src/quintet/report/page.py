@@ -43,7 +43,7 @@ def page(collected: Collected, boards: Sequence[Board], report: Mapping[str, Any
     return environment.from_string(_asset("page.html.jinja")).render(
         report=report,
         boards=views,
-        provenance=[_provenance(e) for board in boards for e in (row.evaluated for row in board.rows)],
+        provenance=[_provenance(e) for board in boards for e in board.evaluated],
         words=words,
         edited=any(run.get("dirty") for e in collected.evaluated for run in e.runs),
         alpha=ALPHA,
@@ -109,8 +109,12 @@ def _board(number: int, board: Board, gallery: Gallery | None) -> dict[str, Any]
             for cost in COSTS
         ],
         "has_curves": any(row.evaluated.training for row in board.rows),
-        "groups": [_group(group, gallery) for group in disagreement.groups(board, gallery)],
+        # An empty gallery is that of a task whose examples are nothing to look at, such as pairs for pre-training.
+        "groups": []
+        if gallery is not None and not len(gallery.ids)
+        else [_group(group, gallery) for group in disagreement.groups(board, gallery)],
         "has_gallery": gallery is not None,
+        "labels": _labels(board, figures),
     }
 
 
@@ -161,7 +165,7 @@ def _family(board: Board, figures: Figures, row: Row) -> dict[str, Any]:
         gain = {
             "difference": figures.signed(board.metric, effect.difference),
             "interval": figures.signed_interval(board.metric, effect.low, effect.high),
-            "unit": " points" if board.metric in words.SHARES else "",
+            "unit": words.points(board.metric),
             "baseline": board.strongest_baseline.evaluated.title.lower(),
             "beats": row.beats_baselines,
         }
@@ -239,7 +243,8 @@ def _effect(figures: Figures, metric: str, effect: Any) -> dict[str, Any] | None
 def _reliability(board: Board, figures: Figures) -> dict[str, Any]:
     names = [n for n in board.best.evaluated.metrics if all(n in row.evaluated.metrics for row in board.rows)]
     return {
-        "metrics": [(name, words.metric_title(name)) for name in names],
+        "note": words.metric_notes(names),
+        "metrics": [(name, words.metric_title(name), name in words.LOWER_IS_BETTER) for name in names],
         "rows": [
             {
                 "e": row.evaluated,
@@ -250,6 +255,34 @@ def _reliability(board: Board, figures: Figures) -> dict[str, Any]:
                 ],
             }
             for row in board.rows
+        ],
+    }
+
+
+def _labels(board: Board, figures: Figures) -> dict[str, Any]:
+    """The table beside the plot of label efficiency, and the networks that learnt from one share alone."""
+    shares = sorted({(e.labels, words.label_share(e)) for curve in board.curves for e in curve.points})
+    drawn = {e.experiment for curve in board.curves for e in curve.points}
+    rows = []
+    for curve in board.curves:
+        at = {e.labels: e.estimate for e in curve.points}
+        rows.append(
+            {
+                "title": curve.title,
+                "family": curve.points[0].family,
+                "cells": [
+                    (m.value, figures.value(board.metric, m.value), figures.interval(board.metric, m.low, m.high))
+                    if (m := at.get(share))
+                    else None
+                    for share, _ in shares
+                ],
+            }
+        )
+    return {
+        "shares": [title for _, title in shares],
+        "rows": rows,
+        "alone": [
+            f"{e.title} ({e.experiment}, {words.label_share(e)})" for e in board.partial if e.experiment not in drawn
         ],
     }
 
@@ -306,6 +339,7 @@ def _provenance(e: Evaluated) -> dict[str, Any]:
 def _numbers(board: Board) -> dict[str, Any]:
     figures, scale = Figures.of(board), Scale.of(board)
     best = board.best.evaluated
+    baseline = board.strongest_baseline
     return {
         "metric": words.metric_title(board.metric),
         "share": board.metric in words.SHARES,
@@ -313,6 +347,20 @@ def _numbers(board: Board) -> dict[str, Any]:
         "decimals": figures.decimals,
         "domain": [scale.low, scale.high],
         "classes": best.confusion.classes if best.confusion else [],
+        "labels": {
+            "baseline": [baseline.evaluated.title, baseline.estimate.value] if baseline else None,
+            "lines": [
+                {
+                    "title": curve.title,
+                    "style": _family_class(curve.points[0].family),
+                    "fresh": curve.fresh,
+                    "points": [
+                        [e.labelled, e.labels, e.estimate.value, e.estimate.low, e.estimate.high] for e in curve.points
+                    ],
+                }
+                for curve in board.curves
+            ],
+        },
         "rows": [
             {
                 "key": row.evaluated.experiment,

@@ -23,7 +23,8 @@ def result(
     """The report as plain values.
 
     `generated_at` is when the last of its evaluations was made, so that the same files give the same
-    report. `answers` has an entry for each leaderboard; `leaderboard` is flat, best first within each.
+    report. `answers` has an entry for each leaderboard; `leaderboard` is flat, best first within each;
+    `label_efficiency` has an entry for each leaderboard of which some networks learnt from fewer labels as well.
     """
     runs = [run for e in collected.evaluated for run in e.runs]
     return {
@@ -33,6 +34,7 @@ def result(
         "statistics": {"resamples": resamples, "level": level, "alpha": ALPHA, "correction": "holm"},
         "answers": [_answer(board) for board in boards],
         "leaderboard": [_row(board, row) for board in boards for row in board.rows],
+        "label_efficiency": [_labels(board) for board in boards if board.curves or board.gains],
         "claims": [dict(claim) for claim in claims],
         "missing": list(collected.missing),
         "provenance": {
@@ -95,6 +97,45 @@ def _row(board: Board, row: Row) -> dict[str, Any]:
         "run_ids": [run.get("mlflow_run_id") for run in e.runs],
         "commit": ", ".join(words.commits(e.runs)) or None,
         "data_digest": e.data_digest,
+    }
+
+
+def _labels(board: Board) -> dict[str, Any]:
+    return {
+        "task": board.task,
+        "data": board.data,
+        "metric": board.metric,
+        "direction": board.direction,
+        "curves": [
+            {
+                "title": curve.title,
+                "family": curve.points[0].family,
+                "points": [
+                    {
+                        "experiment": e.experiment,
+                        "labels": e.labels,
+                        "labelled": e.labelled,
+                        "value": e.estimate.value,
+                        "low": e.estimate.low,
+                        "high": e.estimate.high,
+                        "per_seed": list(e.estimate.per_seed),
+                    }
+                    for e in curve.points
+                ],
+            }
+            for curve in board.curves
+        ],
+        "pretraining": [
+            {
+                "pretraining": gain.source,
+                "experiment": gain.pretrained.experiment,
+                "from_scratch": gain.fresh.experiment,
+                "labels": gain.pretrained.labels,
+                "labelled": gain.pretrained.labelled,
+                "effect": _effect(gain.comparison, gain.p_holm),
+            }
+            for gain in board.gains
+        ],
     }
 
 

@@ -36,6 +36,18 @@ SHARES = {
     *("accuracy", "macro_f1", "calibration_error", "entity_f1", "entity_precision", "entity_recall", "word_accuracy"),
     *("answer_f1", "exact_match", "masked_accuracy", "next_accuracy"),
 }
+# Metrics of which less is better.
+LOWER_IS_BETTER = {"nll", "calibration_error", "perplexity"}
+# What a metric tells, where its name does not.
+METRIC_NOTES = {
+    "macro_f1": "Macro-F1 shows whether small classes suffer.",
+    "calibration_error": "Calibration error shows whether probabilities can be trusted.",
+    "entity_f1": "An entity counts as found where its first word, its last word and its type are all right.",
+    "answer_f1": "Answer F1 counts the words that an answer shares with the true one.",
+    "exact_match": "Exact match wants the whole answer, but for case, punctuation and articles.",
+    "next_accuracy": "Of the pairs of sentences half do follow each other.",
+    "perplexity": "Perplexity is that of the hidden words.",
+}
 COST_TITLES = {
     "train_seconds": "training time",
     "parameters": "parameters",
@@ -50,6 +62,11 @@ def family_title(family: str) -> str:
 
 def metric_title(metric: str) -> str:
     return METRIC_TITLES.get(metric, metric.replace("_", " ").capitalize())
+
+
+def within(title: str) -> str:
+    """A title inside a sentence: 'entity F1'."""
+    return title[:1].lower() + title[1:]
 
 
 @dataclass(frozen=True)
@@ -68,7 +85,11 @@ class Figures:
         return cls(2 if answers >= 10_000 else 1)
 
     def bare(self, metric: str, value: float) -> str:
-        return f"{100 * value:.{self.decimals}f}" if metric in SHARES else f"{value:.3f}"
+        if metric in SHARES:
+            return f"{100 * value:.{self.decimals}f}"
+        # Four digits, as a perplexity of hundreds has no more to say than a loss of 0.123.
+        size = abs(value)
+        return f"{value:.{3 if size < 10 else 2 if size < 100 else 1 if size < 1000 else 0}f}"
 
     def value(self, metric: str, value: float) -> str:
         return self.bare(metric, value) + (" %" if metric in SHARES else "")
@@ -85,6 +106,16 @@ class Figures:
 
     def signed_interval(self, metric: str, low: float, high: float) -> str:
         return f"[{self.signed(metric, low)}, {self.signed(metric, high)}]"
+
+
+def metric_notes(metrics: Sequence[str]) -> str:
+    """What a reader of a table of these metrics should know, in sentences."""
+    notes = [METRIC_NOTES[metric] for metric in metrics if metric in METRIC_NOTES]
+    lower = [metric_title(metric) for metric in metrics if metric in LOWER_IS_BETTER]
+    if lower:
+        named = listed([lower[0], *(within(title) for title in lower[1:])])
+        notes.append(f"{named}: lower is better.")
+    return " ".join(notes)
 
 
 def p_value(p: float | None) -> str:
@@ -137,6 +168,12 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def label_share(e: Evaluated) -> str:
+    """How much a network learnt from, for instance '10 % of the labels (692)'."""
+    how_many = f"{share(e.labels)} of the labels" if e.labels < 1 else "all labels"
+    return f"{how_many} ({e.labelled:,})"
+
+
 def label(board: Board, row: Row) -> str:
     """A row's title; with the experiment's name where two have the same title."""
     e = row.evaluated
@@ -181,23 +218,29 @@ def headline(board: Board) -> str:
     """Who is best, in a sentence."""
     best, figures = board.best, Figures.of(board)
     estimate = best.estimate
+    on = f"On **{board.data}**" if board.labels == 1 else f"On **{board.data}**, with {label_share(best.evaluated)},"
     figure = (
-        f"**{figures.value(board.metric, estimate.value)}** {metric_title(board.metric).lower()} "
+        f"**{figures.value(board.metric, estimate.value)}** {within(metric_title(board.metric))} "
         f"{figures.interval(board.metric, estimate.low, estimate.high)}"
     )
     if best.evaluated.baseline:
-        who = f"no neural model is ahead of the baseline **{label(board, best)}**:"
-        return f"On **{board.data}** {who} {figure}."
-    return (
-        f"On **{board.data}** the best is **{label(board, best)}** ({family_title(best.evaluated.family)}): {figure}."
-    )
+        who = "no neural model is ahead of" if board.neural else "no neural model was measured on all labels beside"
+        return f"{on} {who} the baseline **{label(board, best)}**: {figure}."
+    return f"{on} the best is **{label(board, best)}** ({family_title(best.evaluated.family)}): {figure}."
 
 
 def findings(board: Board) -> list[str]:
     """What else a reader should know, a sentence or two each, the most important first."""
     return [
         text
-        for text in (_tie(board), _cheapest(board), _baselines(board), _expectations(board), _champion(board))
+        for text in (
+            _tie(board),
+            _cheapest(board),
+            _baselines(board),
+            *_gains(board),
+            _expectations(board),
+            _champion(board),
+        )
         if text
     ]
 
@@ -248,6 +291,32 @@ def _baselines(board: Board) -> str:
         than = "it" if behind else f"{name}, the strongest baseline"
         sentences.append(f"**Not clearly better** than {than}: {listed(unclear)}.")
     return " ".join(sentences)
+
+
+def _gains(board: Board) -> list[str]:
+    """What pre-training buys: for each network a sentence with its gain at each share of the labels."""
+    figures = Figures.of(board)
+    sentences = []
+    for source, title in dict.fromkeys((gain.source, gain.pretrained.title) for gain in board.gains):
+        parts = []
+        for gain in board.gains:
+            if (gain.source, gain.pretrained.title) == (source, title):
+                effect, p = gain.comparison, p_value(gain.p_holm)
+                parts.append(
+                    f"**{figures.signed(board.metric, effect.difference)}{points(board.metric)}** "
+                    f"{figures.signed_interval(board.metric, effect.low, effect.high)} "
+                    f"with {label_share(gain.pretrained)}, p {p if p.startswith('<') else f'= {p}'}"
+                )
+        sentences.append(
+            f"**What pre-training buys** {title.removesuffix(', pre-trained')} ({source}), against the same network "
+            f"from scratch: {'; '.join(parts)}."
+        )
+    return sentences
+
+
+def points(metric: str) -> str:
+    """The unit of a difference."""
+    return " points" if metric in SHARES else ""
 
 
 def baseline_note(beats: bool | None, gain: float) -> str:

@@ -61,6 +61,7 @@ def evaluate(name: str, section: Section = "experiments") -> None:
         "title": member(model["family"], model["name"]).titled(model["settings"]) + _start(settings),
         "primary": task.primary,
         "direction": "max" if task.higher_is_better else "min",
+        "labelled": _labelled(objective.spec, settings["labels"]),
         "files": results.write_examples(out, objective, found),
         "metrics": results.intervals(objective, found, measuring),
         "expect": settings["expect"],
@@ -86,6 +87,12 @@ def _start(settings: dict[str, Any]) -> str:
     if settings["pretrained"] is None:
         return ""
     return ", from scratch" if settings["fresh"] else ", pre-trained"
+
+
+def _labelled(spec: DataSpec, share: float) -> int:
+    """How many training examples a share of each class's comes to, as `data.split.thin` draws them."""
+    counts = spec.class_counts.get("train") or [spec.counts["train"]]
+    return sum(max(1, round(share * count)) for count in counts if count)
 
 
 def _cost(

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const boards = JSON.parse(document.getElementById("numbers").textContent);
-  const STEP = 0, EPOCH = 1, SECONDS = 2, TRAIN_LOSS = 3, VALIDATION_LOSS = 4, ACCURACY = 5;
+  const STEP = 0, EPOCH = 1, SECONDS = 2, TRAIN_LOSS = 3, VALIDATION_LOSS = 4, SCORE = 5;
   const COSTS = {
     train_seconds: ["Training time of one seed", seconds],
     parameters: ["Parameters", count],
@@ -59,7 +59,11 @@
   function seconds(v) {
     return v >= 3600 ? `${short(v / 3600)} h` : v >= 120 ? `${short(v / 60)} min` : `${short(v)} s`;
   }
-  const figure = (board, v) => (board.share ? `${(100 * v).toFixed(board.decimals)} %` : v.toFixed(3));
+  function figure(board, v) {
+    const size = Math.abs(v);
+    return board.share ? `${(100 * v).toFixed(board.decimals)} %` : v.toFixed(size < 10 ? 3 : size < 100 ? 2 : size < 1000 ? 1 : 0);
+  }
+  const mark = (board, t) => (board.share ? `${+(100 * t).toFixed(3)} %` : String(t));
 
   // Drawing.
   function draw(name, attributes = {}, parent = null, text = "") {
@@ -132,7 +136,7 @@
     const y = (v) => bottom - ((v - low) / (high - low)) * (bottom - top);
     for (const t of ticks(low, high, 5)) {
       draw("line", { class: "grid", x1: left, x2: right, y1: y(t), y2: y(t) }, svg);
-      draw("text", { x: left - 9, y: y(t) + 4, "text-anchor": "end" }, svg, board.share ? `${+(100 * t).toFixed(3)} %` : String(t));
+      draw("text", { x: left - 9, y: y(t) + 4, "text-anchor": "end" }, svg, mark(board, t));
     }
     for (const t of (cost === "train_seconds" ? clockTicks : logTicks)(10 ** from, 10 ** to, width / 75)) {
       draw("line", { class: "grid", x1: x(t), x2: x(t), y1: top, y2: bottom }, svg);
@@ -202,17 +206,83 @@
     }
   }
 
+  // A line for each network over the number of labels it learnt from; one from scratch is dashed.
+  function labelPlot(holder, board) {
+    const { lines, baseline } = board.labels;
+    holder.replaceChildren();
+    const width = Math.max(280, holder.clientWidth), height = Math.round(Math.min(400, Math.max(280, width * 0.42)));
+    const narrow = width < 620;
+    const svg = chart(holder, width, height, `${board.metric} against the number of labels`);
+    const names = narrow ? 28 : 18 + 7 * Math.max(...lines.map((l) => l.title.length));
+    const left = 56, right = width - Math.min(names, width * 0.4), top = 14, bottom = height - 46;
+    const every = lines.flatMap((l) => l.points);
+    let low = Math.min(...every.map((p) => p[3])), high = Math.max(...every.map((p) => p[4]));
+    if (baseline) [low, high] = [Math.min(low, baseline[1]), Math.max(high, baseline[1])];
+    const room = 0.05 * (high - low) || 0.01;
+    [low, high] = board.share ? [Math.max(0, low - room), Math.min(1, high + room)] : [low - room, high + room];
+    const counts = [...new Set(every.map((p) => p[0]))].sort((a, b) => a - b);
+    const [from, to] = [Math.log10(counts[0]), Math.log10(counts[counts.length - 1])];
+    const inset = 14;
+    const x = (v) => left + inset + ((Math.log10(v) - from) / (to - from || 1)) * (right - left - 2 * inset);
+    const y = (v) => bottom - ((v - low) / (high - low)) * (bottom - top);
+    for (const t of ticks(low, high, 5)) {
+      draw("line", { class: "grid", x1: left, x2: right, y1: y(t), y2: y(t) }, svg);
+      draw("text", { x: left - 9, y: y(t) + 4, "text-anchor": "end" }, svg, mark(board, t));
+    }
+    for (const n of counts) {
+      draw("line", { class: "grid", x1: x(n), x2: x(n), y1: top, y2: bottom }, svg);
+      const share = every.find((p) => p[0] === n)[1];
+      draw("text", { x: x(n), y: bottom + 18, "text-anchor": "middle" }, svg, narrow ? `${short(100 * share)} %` : `${n} (${short(100 * share)} %)`);
+    }
+    draw("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }, svg);
+    draw("text", { x: (left + right) / 2, y: height - 6, "text-anchor": "middle" }, svg, "Labelled examples, logarithmic");
+    if (baseline) {
+      draw("line", { class: "base", x1: left, x2: right, y1: y(baseline[1]), y2: y(baseline[1]) }, svg);
+      draw("text", { x: left + 4, y: y(baseline[1]) - 6 }, svg, `${baseline[0]}, all labels`);
+    }
+    // Points at one place step aside a little, so that their whiskers can be told apart.
+    const aside = (i) => (i - (lines.length - 1) / 2) * Math.min(5, 24 / lines.length);
+    const ends = [];
+    lines.forEach((l, i) => {
+      const group = draw("g", { class: l.style }, svg);
+      const at = l.points.map(([n, , v]) => [x(n) + aside(i), y(v)]);
+      draw("path", { class: l.fresh ? "seed-line fresh" : "seed-line", d: "M" + at.map((p) => p.join(" ")).join("L") }, group);
+      l.points.forEach(([n, share, v, a, b], k) => {
+        const dot = draw("g", { class: "dot" }, group);
+        draw("title", {}, dot, `${l.title}, ${n} labels (${short(100 * share)} %): ${figure(board, v)} [${figure(board, a)}, ${figure(board, b)}]`);
+        draw("line", { class: "error", x1: at[k][0], x2: at[k][0], y1: y(Math.max(a, low)), y2: y(Math.min(b, high)) }, dot);
+        draw("path", { class: l.fresh ? "point" : "point on", d: shape(l.style, ...at[k], 5) }, dot);
+      });
+      ends.push([...at[at.length - 1], narrow ? String(i + 1) : l.title, at[at.length - 1][1]]);
+    });
+    // Names stand to the right of the lines' ends, pushed apart where they would touch.
+    ends.sort((a, b) => a[1] - b[1]);
+    ends.forEach((end, i) => { if (i) end[3] = Math.max(end[3], ends[i - 1][3] + 15); });
+    for (let i = ends.length - 1, floor = bottom; i >= 0; i--, floor -= 15) ends[i][3] = Math.min(ends[i][3], floor);
+    for (const [, py, text, ty] of ends) {
+      draw("text", { class: "label", x: right + 6, y: ty + 4 }, svg, text);
+      if (Math.abs(ty - py) > 6) draw("line", { class: "leader", x1: right - inset + 8, y1: py, x2: right + 3, y2: ty }, svg);
+    }
+    if (narrow) {
+      const p = document.createElement("p");
+      p.className = "nothing";
+      p.textContent = lines.map((l, i) => `${i + 1} ${l.title}`).join(" · ");
+      holder.append(p);
+    }
+  }
+
   function curvePlot(holder, board, column, over) {
     holder.replaceChildren();
     const trained = board.rows.filter((r) => Object.keys(r.curves).length);
     const lines = (r) => Object.values(r.curves).map((c) => c[over].map((a, i) => [a, c[column][i]]).filter(([a, b]) => a !== null && b !== null));
     const every = trained.flatMap((r) => lines(r).flat());
     if (!every.length) { holder.textContent = "Nothing was recorded."; return; }
-    const log = column !== ACCURACY && every.every(([, b]) => b > 0);
+    const log = column !== SCORE && every.every(([, b]) => b > 0);
     const scaled = (v) => (log ? Math.log10(v) : v);
     const sorted = every.map(([, b]) => scaled(b)).sort((a, b) => a - b);
     // The first points of a training may be far away; the lowest hundredth must not squeeze the rest.
-    let low = sorted[Math.floor(sorted.length * (column === ACCURACY ? 0.08 : 0))], high = sorted[Math.ceil(sorted.length * (column === ACCURACY ? 1 : 0.99)) - 1];
+    const [below, above] = column !== SCORE ? [0, 0.99] : board.max ? [0.08, 1] : [0, 0.92];
+    let low = sorted[Math.floor(sorted.length * below)], high = sorted[Math.ceil(sorted.length * above) - 1];
     if (high - low < 1e-9) [low, high] = [low - 0.5, high + 0.5];
     const times = every.map(([a]) => a).filter((a) => !(over === SECONDS && a <= 0));
     const logX = over === SECONDS && Math.max(...times) / Math.min(...times) > 30;
@@ -228,7 +298,7 @@
       end.className = "last";
       const lasts = lines(r).filter((l) => l.length).map((l) => l[l.length - 1][1]);
       const mean = lasts.reduce((a, b) => a + b, 0) / lasts.length;
-      end.textContent = lasts.length ? `ends at ${column === ACCURACY ? `${(100 * mean).toFixed(1)} %` : mean.toPrecision(3)}` : "";
+      end.textContent = lasts.length ? `ends at ${column !== SCORE ? mean.toPrecision(3) : board.share ? `${(100 * mean).toFixed(1)} %` : figure(board, mean)}` : "";
       caption.append(chip, end);
       box.append(caption);
       holder.append(box);
@@ -243,7 +313,7 @@
       const marks = log ? logTicks(10 ** low, 10 ** high, 5) : ticks(low, high, 4);
       for (const t of marks) {
         draw("line", { class: "grid", x1: left, x2: right, y1: y(t), y2: y(t) }, svg);
-        draw("text", { x: left - 6, y: y(t) + 4, "text-anchor": "end" }, svg, column === ACCURACY ? `${+(100 * t).toFixed(2)} %` : short(t));
+        draw("text", { x: left - 6, y: y(t) + 4, "text-anchor": "end" }, svg, column === SCORE ? mark(board, t) : short(t));
       }
       for (const t of logX ? clockTicks(10 ** first, 10 ** last, 4) : ticks(first, last, 3))
         draw("text", { x: x(t), y: height - 5, "text-anchor": "middle" }, svg, over === SECONDS ? seconds(t) : count(t));
@@ -319,6 +389,7 @@
     const value = (name) => control(name).querySelector('[aria-pressed="true"]').dataset.value;
     const cost = () => costPlot(part("cost"), board, value("cost"));
     const curves = () => part("curves") && curvePlot(part("curves"), board, +value("curve-y"), +value("curve-x"));
+    const labels = () => part("labels") && labelPlot(part("labels"), board);
     const confusion = () => part("confusion") && confusionPlot(part("confusion"), part("mixups"), board, board.rows[+control("confusion").value]);
     for (const [name, redraw] of [["cost", cost], ["curve-y", curves], ["curve-x", curves]])
       control(name)?.addEventListener("click", (event) => {
@@ -328,7 +399,7 @@
         redraw();
       });
     control("confusion")?.addEventListener("change", confusion);
-    redraws.push(cost, curves, confusion);
+    redraws.push(cost, labels, curves, confusion);
   }
   const all = () => redraws.forEach((redraw) => redraw());
   all();
