@@ -19,6 +19,10 @@ _STAGES = {
     "finetune": ("fine-tuning", "train an entry under `finetuning`, from what a pre-training left"),
     "evaluate": ("experiment", "measure a trained experiment on the test split"),
 }
+_INPUTS = (
+    "a file, or a folder with all below it: pictures; a text in each .txt; or .csv, .tsv and .jsonl with a column "
+    "`text`, of questions with the columns `question` and `context`"
+)
 _CHAMPION = "such as classification-digits; the task is enough where it has one data set"
 
 
@@ -67,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_serve)
     command = commands.add_parser("predict", help="let the champion of a task and data set answer files and folders")
     command.add_argument("name", metavar="NAME", help=_CHAMPION)
-    command.add_argument("inputs", metavar="INPUT", type=Path, nargs="+", help="a file, or a folder with all below it")
+    command.add_argument("inputs", metavar="INPUT", type=Path, nargs="+", help=_INPUTS)
     command.add_argument("--out", type=Path, required=True, help="the table to write: .csv, .jsonl or .parquet")
     command.add_argument(
         "--on-bad",

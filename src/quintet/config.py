@@ -121,6 +121,8 @@ def check(raw: Mapping[str, Any], where: Where) -> Suite:
         if made.data not in data:
             raise unknown(where(*here, "data"), "data set", made.data, data)
         _fits(made, data[made.data], where)
+        if made.pretrained is not None and data[made.data].kind == "text":
+            _reaches(experiments[made.pretrained], made, data, where)
         if not any(b.data == made.data and b.task == made.task for b in baselines.values()):
             right = f"add under baselines: '{made.data}: {{data: {made.data}, task: {made.task}}}'"
             raise UserError(where(*here), f"no baseline is declared for {made.task} on {made.data}", right)
@@ -206,9 +208,21 @@ def _fits(made: Experiment, data: DataEntry, where: Where) -> None:
         height, width = data.shape[1:]
         what = f"augment.crop {crop} would leave nothing of images of {height} x {width}"
         raise UserError(where(made.section, made.name), what, f"take {side - 1} at most")
-    reason = architecture.fits(made.model.settings, data.shape)
+    # A checkpoint's sizes are known when it is read.
+    reason = None if made.model.pretrained else architecture.fits(made.model.settings, data.shape)
     if reason:
         raise UserError(at, f"{made.model.name} does not fit '{made.data}': {reason}")
+
+
+def _reaches(source: Experiment, made: Experiment, data: Mapping[str, DataEntry], where: Where) -> None:
+    """A pre-training has no weights for places beyond its longest text."""
+    known, longest = data[source.data].shape[0], data[made.data].shape[0]
+    if longest > known:
+        what = (
+            f"'{made.data}' has texts of up to {longest} tokens, and {source.name} was pre-trained on {known} at most"
+        )
+        right = f"set length of '{made.data}' to {known}, or that of '{source.data}' to {longest}"
+        raise UserError(where(made.section, made.name, "data"), what, right)
 
 
 def _task_fits(name: str, data: DataEntry, at: str) -> None:

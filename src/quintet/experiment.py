@@ -10,7 +10,8 @@ from pydantic import Field, PositiveInt
 
 from quintet.checking import Where, validate
 from quintet.errors import UserError, unknown
-from quintet.models import member
+from quintet.models import FAMILIES, member
+from quintet.models.bert.fits import FREE, checkpoint_problem
 from quintet.models.signature import settings_of
 from quintet.tasks import task
 from quintet.training.settings import Settings, Training
@@ -31,11 +32,16 @@ STAGES: dict[Section, tuple[str, str]] = {
 
 
 class Model(Settings):
-    """Which architecture, and what differs from its paper's settings."""
+    """Which architecture, and what differs from its paper's settings.
+
+    `pretrained` is a published checkpoint to start from, a folder or a name on the Hugging Face hub. It decides the
+    sizes, so `settings` has only what was given until the checkpoint is read.
+    """
 
     family: str
     name: str
     settings: dict[str, Any] = Field(default_factory=dict)
+    pretrained: str | None = None
 
 
 class Trainer(Settings):
@@ -181,7 +187,20 @@ def _complete(model: Model, where: Where, here: tuple[str, str]) -> Model:
     # YAML has lists only; the constructors take tuples.
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in model.settings.items()}
     settings = validate(settings_of(architecture.path), given, where, *here, "model", "settings").model_dump()
-    return Model(family=model.family, name=model.name, settings=settings)
+    if model.pretrained is None:
+        return model.model_copy(update={"settings": settings})
+    at = where(*here, "model", "pretrained")
+    if not architecture.checkpoints:
+        able = [name for members in FAMILIES.values() for name, m in members.items() if m.checkpoints]
+        raise UserError(at, f"{model.name} reads no checkpoints", f"models that do: {', '.join(able)}")
+    reason = checkpoint_problem(model.pretrained)
+    if reason:
+        raise UserError(at, *reason)
+    for key in given:
+        if key not in FREE:
+            right = f"leave it out; beside a checkpoint it takes: {', '.join(FREE)}"
+            raise UserError(where(*here, "model", "settings", key), f"the checkpoint decides {key}", right)
+    return model.model_copy(update={"settings": {key: settings[key] for key in given}})
 
 
 def _merged(

@@ -103,9 +103,12 @@ def load_spec(folder: Path) -> DataSpec:
         fields: dict[str, Any] = json.loads((folder / "spec.json").read_text(encoding="utf8"))
     except FileNotFoundError:
         raise UserError(str(folder), "no prepared data set here", f"run: dvc repro prepare@{folder.name}") from None
-    for key in ("shape", "classes", "mean", "std"):
-        fields[key] = tuple(fields[key])
-    return DataSpec(**fields)
+    return spec_of(fields)
+
+
+def spec_of(fields: Mapping[str, Any]) -> DataSpec:
+    """The spec that `spec.json` holds as plain values."""
+    return DataSpec(**{**fields, **{key: tuple(fields[key]) for key in ("shape", "classes", "mean", "std")}})
 
 
 def load_split(folder: Path, name: str) -> Split:

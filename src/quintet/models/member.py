@@ -20,7 +20,8 @@ class Member:
     [channel height width], 'series' [time feature], 'text' [token] (`layers.words` tells its shape).
     `fits` says, for complete settings and the shape of one example, why the two do not go together and
     what would, or None. `contract` says what it is: an 'encoder' (`layers.encoded`), a 'generator' of images
-    from latents or a 'translator' of images to images (`layers.generative`).
+    from latents or a 'translator' of images to images (`layers.generative`). `checkpoints` says whether it can start
+    from published weights.
     """
 
     path: str
@@ -30,6 +31,7 @@ class Member:
     variant: str = ""
     fits: Callable[[Mapping[str, Any], Shape], str | None] = lambda settings, shape: None
     contract: Literal["encoder", "generator", "translator"] = "encoder"
+    checkpoints: bool = False
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """`given` completed by the constructor's defaults; raises pydantic's ValidationError."""

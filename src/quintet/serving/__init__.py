@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 # (task, kind of data) -> class
 ADAPTERS: dict[tuple[str, str], str] = {
     ("classification", "image"): "quintet.serving.image_classifier:ImageClassifier",
+    ("classification", "text"): "quintet.serving.text_classifier:TextClassifier",
+    ("tagging", "text"): "quintet.serving.entity_tagger:EntityTagger",
+    ("answering", "text"): "quintet.serving.question_answerer:QuestionAnswerer",
+    ("pretraining", "text"): "quintet.serving.masked_words:MaskedWordFiller",
 }
 
 

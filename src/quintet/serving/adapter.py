@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-# The types of a request's columns and an answer's fields; 'any' is checked by the adapter alone.
+# The types of a request's columns and an answer's fields; 'any' is checked by the adapter alone, and in an answer it is
+# whatever JSON has words for.
 Type = Literal["any", "string", "long", "double", "map of double", "list of string", "list of long", "list of double"]
 Row = dict[str, Any]
 

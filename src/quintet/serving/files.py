@@ -35,8 +35,8 @@ def predict_files(adapter: Adapter, inputs: Sequence[Path], out: Path, *, skip_b
     """Write a row for each input of the files, and of the files in the folders, to `out` (.csv, .jsonl or .parquet).
 
     A row has `input`, the file's name, and the fields of the answer; in CSV and Parquet the numbers of a map have a
-    column each, 'probabilities.cat'. `out` appears when all is done. Raises `UserError` that names the first input
-    that can not be read, unless `skip_bad`.
+    column each, 'probabilities.cat', and what has no type of its own is JSON. `out` appears when all is done. Raises
+    `UserError` that names the first input that can not be read, unless `skip_bad`.
     """
     if out.suffix not in _WRITERS:
         raise UserError(str(out), f"no table can be written as '{out.suffix}'", f"it takes: {', '.join(_WRITERS)}")
@@ -147,7 +147,7 @@ class _Csv(_Writer):
             self.writer = csv.DictWriter(self.file, list(flat[0]))
             self.writer.writeheader()
         self.writer.writerows(
-            {key: json.dumps(value) if isinstance(value, list) else value for key, value in row.items()} for row in flat
+            {key: _json(value) if isinstance(value, list) else value for key, value in row.items()} for row in flat
         )
 
 
@@ -155,7 +155,8 @@ class _Parquet(_Writer):
     writer: pq.ParquetWriter | None = None
 
     def write(self, rows: Sequence[Row]) -> None:
-        flat = [_flat(row) for row in rows]
+        loose = {name for name, given in self.gives.items() if given == "any"}
+        flat = [{k: _json(v) if k in loose else v for k, v in _flat(row).items()} for row in rows]
         if self.writer is None:
             types = {"input": "string", **self.gives}
             schema = pa.schema([(name, _arrow(types[name.partition(".")[0]])) for name in flat[0]])
@@ -179,6 +180,10 @@ def _flat(answer: Row) -> Row:
         else:
             flat[name] = value
     return flat
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _arrow(given: str) -> pa.DataType:

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from quintet.checking import validate
 from quintet.config import Evaluation
-from quintet.data.spec import DataSpec
 from quintet.evaluation.latency import latency
 from quintet.experiment import STAGES, Section
 from quintet.models import member
@@ -79,13 +78,13 @@ def evaluate(name: str, section: Section = "experiments") -> None:
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(values, indent=1), encoding="utf8")
     for seed, run in runs.items():
-        _track(out, trained, seed, run, objective.metrics(found[seed]), evaluation, settings, objective.spec)
+        _track(out, trained, seed, run, objective.metrics(found[seed]), evaluation, settings, objective)
 
 
 def _start(settings: dict[str, Any]) -> str:
-    """Of a fine-tuned network, whether it began with the pre-training's weights or is the control."""
+    """Of a network that goes on from another, whether it began with the other's weights or is the control."""
     if settings["pretrained"] is None:
-        return ""
+        return ", pre-trained" if settings["model"]["pretrained"] else ""
     return ", from scratch" if settings["fresh"] else ", pre-trained"
 
 
@@ -133,7 +132,7 @@ def _track(
     metrics: dict[str, float],
     evaluation: dict[str, Any],
     settings: dict[str, Any],
-    spec: DataSpec,
+    objective: Objective,
 ) -> None:
     """Add what was measured to the training's own MLflow run."""
     journal = Journal(out / f"seed-{seed}" / FILE_NAME)
@@ -142,7 +141,7 @@ def _track(
         f"{run['experiment']}-seed-{seed}",
         experiment=run["task"],
         tags={"quintet.run_key": run["run_key"], "dvc.stage.evaluate": tags.get("dvc.stage", "")},
-        inputs=[DataInput(run["data"], spec.digest, "test", spec.source["took"])],
+        inputs=[DataInput(run["data"], objective.spec.digest, "test", objective.spec.source["took"])],
     )
     cost = evaluation["cost"]
     journal.metrics(
@@ -161,7 +160,8 @@ def _track(
     journal.model(
         trained / f"seed-{seed}/weights.safetensors",
         settings=settings,
-        spec=asdict(spec),
+        spec=asdict(objective.spec),
+        files={Path(name).stem: trained / name for name in objective.inputs.kept()},
         tags={"experiment": run["experiment"], "seed": str(seed)},
     )
     journal.end("FINISHED")

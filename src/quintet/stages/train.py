@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import signal
+import tempfile
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
-from quintet.data.spec import DataSpec
+from quintet.data.text.store import TOKENIZER
 from quintet.errors import UserError
 from quintet.experiment import STAGES, Experiment, Model, Section, Trainer, experiment
 from quintet.stages import declared, nodes
@@ -41,7 +42,7 @@ from quintet.training import sharding
 from quintet.training.checkpoints import BestWeights, ResumePoint
 from quintet.training.precision import Precision, choose
 from quintet.training.progress import Progress
-from quintet.training.weights import load_part, load_weights
+from quintet.training.weights import load_part, load_weights, save_weights
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ if not logging.getLogger().isEnabledFor(logging.INFO):
     warnings.filterwarnings("ignore", module="torch")
 
 SCRATCH = Path(".scratch")
+_WEIGHTS = "weights.safetensors"
 _CURVES = ("train_loss", "validation_loss", "validation_score", "learning_rate")
 
 
@@ -81,10 +83,21 @@ def train(name: str, section: Section = "experiments") -> None:
     if made.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         where = declared.plain_where(section, name, "trainer", "accelerator")
         raise UserError(where, "is 'gpu', and torch sees no GPU here", "set it to auto or cpu")
-    prepared = Path("data/prepared", made.data)
-    objective = load_objective(made.task, prepared, source)
-    weights = source / f"seed-{_first_seed(source)}" / "weights.safetensors" if source and not made.fresh else None
-    scratch = SCRATCH / f"{name}-{_key(made, objective.spec, declared.code_digest(stage), weights)[:16]}"
+    if source is not None:
+        weights = source / f"seed-{_first_seed(source)}" / _WEIGHTS
+        _train(made, source, None if made.fresh else weights)
+    elif made.model.pretrained is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            _train(_from_checkpoint(made, made.model.pretrained, Path(folder)), Path(folder), Path(folder, _WEIGHTS))
+    else:
+        _train(made)
+
+
+def _train(made: Experiment, vocabulary: Path | None = None, weights: Path | None = None) -> None:
+    """Train an experiment whose encoder starts with `weights` and whose texts are cut with `vocabulary`'s tokenizer."""
+    name, stage = made.name, f"{STAGES[made.section][0]}@{made.name}"
+    objective = load_objective(made.task, Path("data/prepared", made.data), vocabulary)
+    scratch = SCRATCH / f"{name}-{_key(made, objective, declared.code_digest(stage), weights)[:16]}"
     # Decided before any training, so that all processes of a distributed training decide alike.
     pending = [seed for seed in made.seeds if not (scratch / f"seed-{seed}" / "run.json").exists()]
     for seed in pending:
@@ -123,7 +136,7 @@ class _Run:
             self.seed,
             precision.memory_format,
         )
-        best = BestWeights(self.folder / "weights.safetensors", self.task.higher_is_better)
+        best = BestWeights(self.folder / _WEIGHTS, self.task.higher_is_better)
         last = self.folder / "last.ckpt"
         resume = last if last.exists() and _readable(last) else None
         journal = self._journal(precision, network) if self.first else None
@@ -221,6 +234,7 @@ class _Run:
                 "training": settings["training"],
                 "trainer": {**settings["trainer"], "precision": precision.lightning},
                 "parameters": sum(p.numel() for p in network.parameters()),
+                **({"starts_from": _digest(self.pretrained_weights)} if self.pretrained_weights else {}),
                 "environment": environment(),
             },
             tags={
@@ -239,7 +253,7 @@ class _Run:
     def _write_curves_and_rows(self, module: Supervised, journal: Journal) -> None:
         """The curves, and what the best weights say of the validation split."""
         network = self.objective.network(self.experiment.model.model_dump()).eval()
-        load_weights(network, self.folder / "weights.safetensors")
+        load_weights(network, self.folder / _WEIGHTS)
         found = self.objective.predict(network, module.validation_split, torch.device("cpu"))
         pq.write_table(found.table(self.seed).drop_columns(["seed"]), self.folder / "validation.parquet")
         _write_curves(read(journal.path), self.folder / "curves.csv")
@@ -282,6 +296,21 @@ def _pretrained_model(source: Path) -> Model:
     """The model that a pre-training trained."""
     settings = json.loads((source / "settings.json").read_text(encoding="utf8"))
     return Model.model_validate(settings["model"])
+
+
+def _from_checkpoint(made: Experiment, source: str, folder: Path) -> Experiment:
+    """Write a published checkpoint to `folder` as a pre-training of ours leaves it; the experiment with its sizes."""
+    # Imported when there is one: transformers takes seconds.
+    from quintet.models.bert.pretrained import read_checkpoint
+
+    try:
+        read = read_checkpoint(source)
+    except ValueError as e:
+        raise UserError(declared.plain_where(made.section, made.name, "model", "pretrained"), str(e)) from e
+    (folder / TOKENIZER).write_text(read.tokenizer, encoding="utf8")
+    save_weights({f"encoder.{name}": value for name, value in read.weights.items()}, folder / _WEIGHTS)
+    model = made.model.model_copy(update={"settings": {**read.settings, **made.model.settings}})
+    return made.model_copy(update={"model": model})
 
 
 def _first_seed(source: Path) -> int:
@@ -345,13 +374,19 @@ def _settings(made: Experiment) -> dict[str, Any]:
     return {"experiment": dumped.pop("name"), **dumped}
 
 
-def _key(made: Experiment, spec: DataSpec, code: str, weights: Path | None) -> str:
+def _key(made: Experiment, objective: Objective, code: str, weights: Path | None) -> str:
     """A hash of everything that determines the result; which seeds there are does not change any one of them."""
-    settings = made.model_dump(mode="json", exclude={"seeds", "expect"})
-    parts = [json.dumps(settings, sort_keys=True), spec.digest, code, torch.__version__, version("pytorch-lightning")]
+    settings = json.dumps(made.model_dump(mode="json", exclude={"seeds", "expect"}), sort_keys=True)
+    parts = [settings, objective.spec.digest, code, torch.__version__, version("pytorch-lightning")]
+    # The digest of data is that of words; the same words may be cut otherwise.
+    parts += objective.inputs.kept().values()
     if weights:
-        parts.append(hashlib.sha256(weights.read_bytes()).hexdigest())
+        parts.append(_digest(weights))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _readable(checkpoint: Path) -> bool:

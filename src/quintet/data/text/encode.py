@@ -172,10 +172,12 @@ def _spans(texts: Texts, tokenizer: Tokenizer, rows: _Rows, classes: Sequence[st
     cut = _batch(tokenizer, list(contexts))
     for index, question in enumerate(_batch(tokenizer, texts["question"])):
         # Half of the row at least is for the context.
-        asked = question.ids[: rows.length // 2 - 2]
+        asked = question.ids[: question_room(rows.length)]
         rows.truncated += len(asked) < len(question.ids)
         context = cut[contexts[texts["context"][index]]]
-        answer = _token_span(context.offsets, texts["starts"][index][0], texts["answers"][index][0])
+        answer = (-1, -1)  # of a question that someone asks, in no window
+        if texts["answers"][index]:
+            answer = _token_span(context.offsets, texts["starts"][index][0], texts["answers"][index][0])
         head = [rows.marks.first, *asked, rows.marks.separator]
         room = rows.length - len(head) - 1
         for start in window_starts(len(context.ids), room):
@@ -184,6 +186,11 @@ def _spans(texts: Texts, tokenizer: Tokenizer, rows: _Rows, classes: Sequence[st
             target = [len(head) + place - start for place in answer] if inside else [0, 0]
             rows.add(index, [*head, *tokens, rows.marks.separator], target)
             rows.offsets.append([(0, 0)] * len(head) + context.offsets[start : start + room])
+
+
+def question_room(length: int) -> int:
+    """How many tokens of a question are read in rows of `length`."""
+    return length // 2 - 2
 
 
 def window_starts(count: int, room: int) -> list[int]:

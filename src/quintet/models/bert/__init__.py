@@ -11,5 +11,6 @@ MEMBERS: dict[str, Member] = {
         paper="Devlin, Chang, Lee, Toutanova 2019, BERT: Pre-training of Deep Bidirectional Transformers",
         inputs=("text",),
         fits=bert_fits,
+        checkpoints=True,
     ),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,18 +32,59 @@ _OURS_IN_BLOCK = {
 }
 
 
+class Checkpoint(NamedTuple):
+    """A published BERT: the settings that its sizes are, its weights by their names in `BERT`, its tokenizer.json."""
+
+    settings: dict[str, Any]
+    weights: dict[str, Tensor]
+    tokenizer: str
+
+
+def read_checkpoint(source: str) -> Checkpoint:
+    """The checkpoint `source`, a folder or a name on the Hugging Face hub; raises ValueError where that fails."""
+    from transformers import AutoTokenizer
+
+    config = _config(source)
+    if config.model_type != "bert":
+        raise ValueError(f"'{source}' is a {config.model_type} checkpoint, not one of BERT")
+    settings = {
+        "embed_dim": config.hidden_size,
+        "num_layers": config.num_hidden_layers,
+        "num_heads": config.num_attention_heads,
+        "mlp_ratio": config.intermediate_size / config.hidden_size,
+        "dropout": config.hidden_dropout_prob,
+        "attention_dropout": config.attention_probs_dropout_prob,
+    }
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source).backend_tokenizer
+    except Exception as e:  # it raises errors of many types
+        raise ValueError(f"the tokenizer of '{source}' can not be read: {str(e).splitlines()[0]}") from e
+    separator = tokenizer.token_to_id("[SEP]")
+    if separator is None:
+        raise ValueError(f"the tokenizer of '{source}' has no [SEP]")
+    bert = BERT((config.max_position_embeddings, config.vocab_size, config.pad_token_id, separator), **settings)
+    load_pretrained(bert, source)
+    return Checkpoint(settings, bert.state_dict(), tokenizer.to_str())
+
+
+def _config(source: str) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(source)
+    except (OSError, ValueError) as e:
+        raise ValueError(f"there is no checkpoint '{source}', here or on the hub: {str(e).splitlines()[0]}") from e
+
+
 def load_pretrained(bert: BERT, source: str) -> None:
     """Give `bert` the weights of the checkpoint `source`, a folder or a name on the Hugging Face hub.
 
     The checkpoint may know longer texts; its first positions are taken then. Raises ValueError where there is no such
     checkpoint, and where it is not a network of the same sizes.
     """
-    from transformers import AutoConfig, BertModel
+    from transformers import BertModel
 
-    try:
-        config = AutoConfig.from_pretrained(source)
-    except (OSError, ValueError) as e:
-        raise ValueError(f"there is no checkpoint '{source}', here or on the hub: {str(e).splitlines()[0]}") from e
+    config = _config(source)
     _check(bert, config, source)
     try:
         theirs, report = BertModel.from_pretrained(

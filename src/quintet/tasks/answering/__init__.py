@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,19 @@ from quintet.training.texts import TextSplit
 LONGEST_ANSWER = 30
 
 
+class Answer(NamedTuple):
+    """Characters `begin` to before `end` of a context; none of them if no window has words of it.
+
+    `probability` is that of its first token times that of its last, in the window that it was found in; windows are
+    compared by `logit`, the sum of the two.
+    """
+
+    begin: int
+    end: int
+    probability: float
+    logit: float
+
+
 class Answering(Objective):
     """Networks give logits of an answer's first and last token; [CLS] stands for an answer outside the window."""
 
@@ -38,20 +52,25 @@ class Answering(Objective):
 
     def predict(self, network: nn.Module, split: Split, device: torch.device) -> Predictions:
         assert isinstance(split, TextSplit)
-        best: dict[int, tuple[float, str]] = {}
+        found, loss = self.answer(network, split, device)
+        contexts = split.texts["context"]
+        return self.predictions([c[a.begin : a.end] for a, c in zip(found, contexts, strict=True)], split, loss)
+
+    def answer(self, network: nn.Module, split: TextSplit, device: torch.device) -> tuple[list[Answer], float]:
+        """The likeliest answer to each question, over all windows of its context, and the mean loss of the rows."""
+        best = [Answer(0, 0, 0.0, -math.inf)] * len(split.texts)
         nll = 0.0
         for rows, (start, end), targets in self.outputs(network, split, device):
             start, end = start.float().cpu(), end.float().cpu()
             nll += float(F.cross_entropy(start, targets[:, 0], reduction="sum")) / 2
             nll += float(F.cross_entropy(end, targets[:, 1], reduction="sum")) / 2
-            for row, first, last in zip(rows, start.numpy(), end.numpy(), strict=True):
+            total = (start.logsumexp(1) + end.logsumexp(1)).tolist()
+            for row, first, last, every in zip(rows, start.numpy(), end.numpy(), total, strict=True):
                 example = int(split.encoded.examples[row])
                 span = best_span(first, last, split.encoded.offsets[row, : len(first)], LONGEST_ANSWER)
-                if span is not None and (example not in best or span.score > best[example][0]):
-                    context = split.texts["context"][example]
-                    best[example] = span.score, context[span.begin : span.end]
-        said = [best[example][1] if example in best else "" for example in range(len(split.texts))]
-        return self.predictions(said, split, nll / len(split))
+                if span is not None and span.score > best[example].logit:
+                    best[example] = Answer(span.begin, span.end, math.exp(span.score - every), span.score)
+        return best, nll / len(split)
 
     def predictions(self, said: Sequence[str], split: TextSplit, loss: float) -> Predictions:
         """From an answer to each question."""

@@ -36,10 +36,14 @@ class Classification(Objective):
         return F.cross_entropy(network(inputs), targets, label_smoothing=training.label_smoothing)
 
     def predict(self, network: nn.Module, split: Split, device: torch.device) -> Predictions:
+        return self.predictions(self.log_probabilities(network, split, device), split)
+
+    def log_probabilities(self, network: nn.Module, split: Split, device: torch.device) -> Tensor:
+        """[example class], float, in the split's order; its targets do not matter."""
         log_probabilities = torch.empty(len(split), len(self.spec.classes))
         for rows, logits, _ in self.outputs(network, split, device):
             log_probabilities[torch.from_numpy(rows)] = F.log_softmax(logits.float(), 1).cpu()
-        return self.predictions(log_probabilities, split)
+        return log_probabilities
 
     def predictions(self, log_probabilities: Tensor, split: Split) -> Predictions:
         """From log-probabilities [example class], float, in the split's order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +20,14 @@ from quintet.training.settings import Training
 from quintet.training.texts import TextSplit
 
 
+class Tagged(NamedTuple):
+    """The likeliest tag of each word of each sentence, its probability, and the mean negative log-likelihood."""
+
+    tags: list[list[str]]
+    probabilities: list[list[float]]
+    loss: float
+
+
 class Tagging(Objective):
     """Networks give logits [row time tag]; a word has the tag of its first piece (Devlin et al. 2019, sec. 5.3)."""
 
@@ -34,18 +42,25 @@ class Tagging(Objective):
 
     def predict(self, network: nn.Module, split: Split, device: torch.device) -> Predictions:
         assert isinstance(split, TextSplit)
+        found = self.tag(network, split, device)
+        return self.predictions(found.tags, split, found.loss)
+
+    def tag(self, network: nn.Module, split: TextSplit, device: torch.device) -> Tagged:
+        """A tag for each word of each sentence."""
         words, examples = split.encoded.words, split.encoded.examples
         tags = [["O"] * len(sentence) for sentence in split.texts["words"]]
+        probabilities = [[0.0] * len(sentence) for sentence in split.texts["words"]]
         nll, count = 0.0, 0
         for rows, logits, targets in self.outputs(network, split, device):
             log_probabilities = F.log_softmax(logits.float(), -1).cpu()
             nll += float(F.nll_loss(log_probabilities.flatten(0, 1), targets.flatten(), reduction="sum"))
             count += int((targets >= 0).sum())
-            best = log_probabilities.argmax(-1).numpy()
-            for row, chosen in zip(rows, best, strict=True):
+            likeliest, best = (found.numpy() for found in log_probabilities.exp().max(-1))
+            for row, sure, chosen in zip(rows, likeliest, best, strict=True):
                 for place in np.flatnonzero(words[row, : len(chosen)] >= 0):
                     tags[examples[row]][words[row, place]] = self.spec.classes[chosen[place]]
-        return self.predictions(tags, split, nll / max(1, count))
+                    probabilities[examples[row]][words[row, place]] = float(sure[place])
+        return Tagged(tags, probabilities, nll / max(1, count))
 
     def predictions(self, tags: Sequence[Sequence[str]], split: TextSplit, loss: float) -> Predictions:
         """From a tag for each word of each sentence."""

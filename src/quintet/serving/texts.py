@@ -1,0 +1,139 @@
+"""What the adapters of texts share: raw text is checked here, and read from files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quintet.serving.adapter import Adapter, BadInput, Row
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from quintet.tasks.objective import Objective
+    from quintet.training.texts import TextInputs
+
+MAX_CHARACTERS = 100_000
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+TABLES = (*_DELIMITERS, ".jsonl")
+TEXT_FILES = (".txt", *TABLES)
+
+
+class TextAdapter(Adapter):
+    """A task on texts; every column of a request is a text.
+
+    The run gives its model the tokenizer that it was trained with, under the name 'tokenizer'. Files are tables
+    (.csv, .tsv, .jsonl) with the request's columns, or, where a request has one column, a text each (.txt).
+    """
+
+    objective: Objective
+    inputs: TextInputs
+    network: nn.Module
+
+    def load(self, weights: Path, files: Mapping[str, Path]) -> None:
+        from quintet.data.spec import spec_of
+        from quintet.training.texts import TextInputs
+        from quintet.training.weights import load_weights
+
+        self.objective = self.task_on(spec_of(self.spec), files["tokenizer"].parent)
+        assert isinstance(self.objective.inputs, TextInputs)
+        self.inputs = self.objective.inputs
+        network = self.objective.network(self.settings["model"])
+        load_weights(network, weights)
+        self.network = network.eval()
+
+    @abstractmethod
+    def task_on(self, spec: Any, vocabulary: Path) -> Any:
+        """The task on data like those of the training, cut with the tokenizer in a folder."""
+
+    def read(self, row: Row) -> Any:
+        return {column: checked_text(row[column], column) for column in self.takes}
+
+    def inputs_of(self, file: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+        suffix = file.suffix.lower()
+        if suffix not in self.suffixes:
+            raise BadInput(f"a file of another kind; it takes: {', '.join(self.suffixes)}")
+        content = _decoded(file.read_bytes())
+        if suffix == ".txt":
+            yield str(file), partial(self.read, dict.fromkeys(self.takes, content))
+            return
+        rows = _objects(content) if suffix == ".jsonl" else _records(content, _DELIMITERS[suffix], list(self.takes))
+        for line, made in rows:
+            yield f"{file}:{line}", partial(self._row, made)
+
+    def _row(self, made: Callable[[], Row]) -> Any:
+        row = made()
+        for column in self.takes:
+            if column not in row:
+                raise BadInput(f"there is no '{column}'")
+        return self.read(row)
+
+
+def checked_text(value: Any, name: str) -> str:
+    """A column of a request, which nobody has checked; raises `BadInput`."""
+    if not isinstance(value, str):
+        raise BadInput(f"the {name} is no text")
+    if len(value) > MAX_CHARACTERS:
+        raise BadInput(f"the {name} has {len(value):,} characters; the limit is {MAX_CHARACTERS:,}")
+    if not value.strip():
+        raise BadInput(f"the {name} is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"the {name} holds half a character (a lone surrogate)") from None
+    return value
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise BadInput(f"line {content[: e.start].count(10) + 1} is not UTF-8") from None
+
+
+def _records(content: str, delimiter: str, columns: Sequence[str]) -> Iterator[tuple[int, Callable[[], Row]]]:
+    """The line at which each row of a CSV begins, and what makes a mapping of it."""
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        for column in columns:
+            if header.count(column) != 1:
+                problem = "more than one column" if column in header else "no column"
+                raise BadInput(f"{problem} '{column}' in its first line, '{','.join(header)[:80]}'")
+        line = reader.line_num + 1
+        for cells in reader:
+            if cells:
+                yield line, partial(_record, header, cells)
+            line = reader.line_num + 1
+    except csv.Error as e:
+        raise BadInput(f"line {line} is no row of a CSV ({e})") from None
+
+
+def _record(header: Sequence[str], cells: Sequence[str]) -> Row:
+    if len(cells) != len(header):
+        raise BadInput(f"{len(cells)} fields where the first line has {len(header)}")
+    return dict(zip(header, cells, strict=True))
+
+
+def _objects(content: str) -> Iterator[tuple[int, Callable[[], Row]]]:
+    """Number of each line that is not blank, and what makes a mapping of it."""
+    for number, line in enumerate(content.split("\n"), 1):
+        if line.strip():
+            yield number, partial(_object, line)
+
+
+def _object(line: str) -> Row:
+    try:
+        made = json.loads(line)
+    except (ValueError, RecursionError):
+        raise BadInput("the line is no JSON") from None
+    if not isinstance(made, dict):
+        raise BadInput("the line is no object, such as {…}")
+    return made
