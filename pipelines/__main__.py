@@ -115,18 +115,25 @@ def _run(root: Path, given: argparse.Namespace) -> int:
         read_graph(root).select(given.stages or ())
     checked_slots(1 if given.slots is None else given.slots)
     _report_to_a_server(root)
-    from pipelines.flow import run_pipeline
+    from pipelines import flow
+    from pipelines.artifacts import server_answers
 
-    state = run_pipeline(
-        os.fspath(root),
-        given.suite,
-        given.stages,
-        given.slots,
-        given.force,
-        given.keep_going,
-        given.engine,
-        return_state=True,
-    )
+    try:
+        state = flow.run_pipeline(
+            os.fspath(root),
+            given.suite,
+            given.stages,
+            given.slots,
+            given.force,
+            given.keep_going,
+            given.engine,
+            return_state=True,
+        )
+    except Exception:
+        if flow.ended is None or server_answers():
+            raise
+        state = flow.ended
+        print("Prefect's server went away and does not know how this run ended", file=sys.stderr)
     print(state.message)
     if state.is_cancelled():
         return 130

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 from uuid import UUID
 
+import httpx
+from prefect import get_run_logger
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
@@ -18,14 +21,40 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.exceptions import PrefectException
+from prefect.settings import get_current_settings
 
-from pipelines.servers import addresses, ask
+from pipelines.servers import addresses, answers, ask
 from quintet.graph.duration import say_duration
 from quintet.graph.plan import Plan
 from quintet.graph.stages import Stage
 from quintet.tracking.journal import RUN_KEY
 
 _REPORT = Path("outputs", "report")
+
+
+P = ParamSpec("P")
+
+
+def server_answers() -> bool:
+    """Whether Prefect's server is there: its client tries each request again for a minute."""
+    return answers(f"{get_current_settings().api.url}/health")
+
+
+def _while_the_server_answers(publish: Callable[P, None]) -> Callable[P, None]:
+    """What is published is a picture of the run: without a server the stages go on, and do not wait for one."""
+
+    @functools.wraps(publish)
+    def publish_or_tell(*args: P.args, **kwargs: P.kwargs) -> None:
+        if not server_answers():
+            get_run_logger().debug("%s: Prefect's server does not answer", publish.__name__)
+            return
+        try:
+            publish(*args, **kwargs)
+        except (httpx.HTTPError, PrefectException) as error:
+            get_run_logger().warning("%s: Prefect's server did not take it: %s", publish.__name__, error)
+
+    return publish_or_tell
 
 
 def publish_plan(plan: Plan, root: Path) -> None:
@@ -47,6 +76,7 @@ class Progress:
         assert isinstance(artifact, UUID)
         self._id = artifact
 
+    @_while_the_server_answers
     def update(self, done: int, left: str) -> None:
         update_progress_artifact(
             artifact_id=self._id,
@@ -55,6 +85,7 @@ class Progress:
         )
 
 
+@_while_the_server_answers
 def publish_results(root: Path) -> None:
     """Leaderboard, report and links, as far as the report stage has written them."""
     folder = root / _REPORT
@@ -78,6 +109,7 @@ def publish_results(root: Path) -> None:
         )
 
 
+@_while_the_server_answers
 def publish_runs(stage: Stage, root: Path) -> None:
     """Links to the MLflow runs that the stage's outputs belong to, if any; called in its task, where they show."""
     runs = stage_runs(stage)

@@ -23,7 +23,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from pipelines.artifacts import Progress, publish_plan, publish_results, publish_runs
+from pipelines.artifacts import Progress, publish_plan, publish_results, publish_runs, server_answers
 from pipelines.engine import Engine, LocalEngine
 from pipelines.run_stage import Outcome, StageProcesses, Stopped, run_command, run_incomplete
 from pipelines.schedule import Result, Schedule, Step
@@ -83,6 +83,9 @@ def sync_tracking(root: Path, processes: StageProcesses) -> None:
         raise RuntimeError(outcome.detail)
 
 
+# How the last run in this process ended: Prefect's server may no longer be there to be told.
+ended: State[Any] | None = None
+
 # The slots say how many stages run at a time; this only keeps the number of threads finite.
 _THREADS: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=256)  # type: ignore[assignment]
 
@@ -110,6 +113,8 @@ def run_pipeline(
         keep_going: After a failure go on with the stages that do not depend on it.
         engine: `local`, this machine, or `ray`, the machines of a Ray cluster (docs/many-machines.md).
     """
+    global ended
+    ended = None
     place = Path(root).resolve()
     (place / ".prefect").mkdir(exist_ok=True)
     try:
@@ -117,7 +122,8 @@ def run_pipeline(
         with FileLock(place / ".prefect" / "flow.lock", timeout=0):
             if suite:
                 get_run_logger().info(put_in_force(place, suite))
-            return _Run(place, stages, slots, force, keep_going, engine).run()
+            ended = _Run(place, stages, slots, force, keep_going, engine).run()
+            return ended
     except Timeout:
         return Failed(message=f"{place}: another flow is running here; wait for it, or cancel it")
     except UserError as error:
@@ -199,7 +205,8 @@ class _Run:
                 pass
             if time.monotonic() - polled > _POLL_SECONDS:
                 polled = time.monotonic()
-                self._look_for_cancellation(client)
+                if server_answers():
+                    self._look_for_cancellation(client)
 
     def _sync(self) -> None:
         """Brings MLflow up to date where Quintet's own stages did something. The runs are on disk: it fails no flow."""
