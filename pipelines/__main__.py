@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -157,32 +158,61 @@ def _report_to_a_server(root: Path) -> None:
 def _ui(root: Path, given: argparse.Namespace) -> int:
     from pipelines.deploy import POOL, deploy, settle_lost_runs, skip_missed_runs
 
-    log = root / ".prefect"
+    host, reports = given.host, root / "outputs" / "report"
     with contextlib.ExitStack() as stack:
+
+        def keep(start: _Start, port: int = 0) -> _Kept:
+            return stack.enter_context(contextlib.closing(_Kept(start, port)))
+
         # All three start at the same time; MLflow takes longest.
-        prefect_server = stack.enter_context(servers.prefect_server(root, given.prefect_port, given.host))
-        mlflow_server = stack.enter_context(servers.mlflow_ui(root, given.mlflow_port, given.host))
-        report_server = stack.enter_context(servers.folder_server(root, root / "outputs" / "report", given.host))
-        print(f"Report   {report_server.wait()}/\nPrefect  {prefect_server.wait()}", flush=True)
-        os.environ["PREFECT_API_URL"] = api = f"{prefect_server.address}/api"
-        if deployments := (root / "prefect.yaml").is_file():
+        prefect = keep(lambda port: servers.prefect_server(root, port, host), given.prefect_port)
+        mlflow = keep(lambda port: servers.mlflow_ui(root, port, host), given.mlflow_port)
+        report = keep(lambda port: servers.folder_server(root, reports, port, host))
+        kept = {"prefect": prefect, "mlflow": mlflow, "report": report}
+        print(f"Report   {report.now.wait()}/\nPrefect  {prefect.now.wait()}", flush=True)
+        os.environ["PREFECT_API_URL"] = api = f"{prefect.now.address}/api"
+        if (root / "prefect.yaml").is_file():
             deploy(root, api, os.environ)
             skip_missed_runs(api)
             watch = [sys.executable, "-m", "pipelines", "--root", os.fspath(root), "watch", *given.watch]
-            stack.enter_context(servers.guarded(watch, root, log / "watch.log"))
-            print(f"         with a worker for its deployments; watched: {', '.join(given.watch)}", flush=True)
-        served = {"prefect": prefect_server, "mlflow": mlflow_server, "report": report_server}
-        stack.enter_context(servers.written_down(root, {name: server.address for name, server in served.items()}))
-        print(f"MLflow   {mlflow_server.wait()}\nCtrl-C stops them.", flush=True)
-        worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
-        while deployments:
+            worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
             settle_lost_runs(root, api)
-            with servers.guarded(worker, root, log / "worker.log") as process:
-                process.wait()
-            print("The worker ended (.prefect/worker.log says why); starting another.", flush=True)
-            time.sleep(1)
+            kept["watcher"] = keep(lambda _: servers.helper("the watcher", watch, root))
+            kept["worker"] = keep(lambda _: servers.helper("the worker", worker, root))
+            print(f"         with a worker for its deployments; watched: {', '.join(given.watch)}", flush=True)
+        served = {name: kept[name].now.address for name in ("prefect", "mlflow", "report")}
+        stack.enter_context(servers.written_down(root, served))
+        print(f"MLflow   {mlflow.now.wait()}\nCtrl-C stops them.", flush=True)
         while True:
-            time.sleep(3600)
+            for name, one in kept.items():
+                if one.now.process.poll() is not None:
+                    print(f"{one.now.name} ended ({one.now.log} says why); starting it again.", flush=True)
+                    one.close()
+                    if name == "worker":
+                        prefect.now.wait()
+                        settle_lost_runs(root, api)
+                    one.start()
+            time.sleep(1)
+
+
+_Start = Callable[[int], contextlib.AbstractContextManager[servers.Server]]
+
+
+class _Kept:
+    """Something that `ui` runs, and when it was killed runs again, on the port where it was."""
+
+    def __init__(self, run: _Start, port: int) -> None:
+        self._run, self._port = run, port
+        self._stack = contextlib.ExitStack()
+        self.start()
+
+    def start(self) -> None:
+        self.now = self._stack.enter_context(self._run(self._port))
+        self._port = self.now.port
+
+    def close(self) -> None:
+        """Ends it with all that it started."""
+        self._stack.close()
 
 
 def _watch(root: Path, given: argparse.Namespace) -> int:

@@ -210,9 +210,7 @@ class _Run:
 
     def _sync(self) -> None:
         """Brings MLflow up to date where Quintet's own stages did something. The runs are on disk: it fails no flow."""
-        did = [
-            name for name, outcome in self.outcomes.items() if outcome.result in ("ran", "cached") and outcome.seconds
-        ]
+        did = [name for name, outcome in self.outcomes.items() if outcome.seconds]
         if any(" -m quintet " in self.graph.stages[name].command for name in did):
             sync_tracking(self.root, self.engine.processes, return_state=True)
 

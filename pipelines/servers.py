@@ -102,7 +102,10 @@ def free_port(wanted: int = 0) -> int:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that has been started. It answers only after `wait`, so that several can start at the same time."""
+    """A server that has been started, or a helper without an address.
+
+    It answers only after `wait`, so that several can start at the same time.
+    """
 
     name: str
     address: str
@@ -110,13 +113,17 @@ class Server:
     log: Path
     process: subprocess.Popen[bytes]
 
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2] or 0)
+
     def wait(self) -> str:
         """Returns the address once the server answers; a UserError with its last words if it ends before."""
         deadline = time.monotonic() + _STARTUP_SECONDS
         while not answers(f"{self.address}{self.health}"):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 tail = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-                raise UserError(f"{self.name}'s server", f"did not start: {tail[0]}", f"its log: {self.log}")
+                raise UserError(self.name, f"did not start: {tail[0]}", f"its log: {self.log}")
             time.sleep(0.1)
         return self.address
 
@@ -128,7 +135,7 @@ def prefect_server(root: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
     log = root / ".prefect" / "prefect-server.log"
     with guarded(command, root, log) as process:
-        yield Server("Prefect", f"http://{LOOPBACK}:{port}", "/api/health", log, process)
+        yield Server("Prefect's server", f"http://{LOOPBACK}:{port}", "/api/health", log, process)
 
 
 @contextlib.contextmanager
@@ -140,18 +147,26 @@ def mlflow_ui(root: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[Serve
     command += ["--backend-store-uri", store, "--default-artifact-root", os.fspath(root / "mlruns")]
     log = root / ".prefect" / "mlflow-server.log"
     with guarded(command, root, log) as process:
-        yield Server("MLflow", f"http://{LOOPBACK}:{port}", "/health", log, process)
+        yield Server("MLflow's server", f"http://{LOOPBACK}:{port}", "/health", log, process)
 
 
 @contextlib.contextmanager
-def folder_server(root: Path, folder: Path, host: str = LOOPBACK) -> Iterator[Server]:
-    """Serves `folder`, read only, on a free port: browsers follow no link from a server's page to a file."""
+def folder_server(root: Path, folder: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[Server]:
+    """Serves `folder`, read only, on `port`, or a free one: browsers follow no link from a server's page to a file."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = free_port(port)
     command = [sys.executable, "-m", "http.server", str(port), "--bind", host, "--directory", os.fspath(folder)]
     log = root / ".prefect" / "report-server.log"
     with guarded(command, root, log) as process:
-        yield Server("the report", f"http://{LOOPBACK}:{port}", "/", log, process)
+        yield Server("the report's server", f"http://{LOOPBACK}:{port}", "/", log, process)
+
+
+@contextlib.contextmanager
+def helper(name: str, command: Sequence[str], root: Path) -> Iterator[Server]:
+    """Runs something that serves nobody, as a worker does."""
+    log = root / ".prefect" / f"{name.split()[-1]}.log"
+    with guarded(command, root, log) as process:
+        yield Server(name, "", "", log, process)
 
 
 @contextlib.contextmanager

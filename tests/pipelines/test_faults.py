@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -45,6 +46,9 @@ checkpoint = scratch / "checkpoint"
 done = int(checkpoint.read_text()) if checkpoint.exists() else 0
 journal.start("toy", experiment="toy", tags={{"dvc.stage": os.environ["DVC_STAGE"]}})
 projector = Projector(journal, every=0.1, system_every=None)
+# On a busy machine all steps could be done before MLflow is imported, and there would be nothing to interrupt.
+while projector.run_id is None:
+    time.sleep(0.1)
 status = "KILLED"
 try:
     for step in range(done + 1, {STEPS} + 1):
@@ -117,7 +121,7 @@ def journal(root: Path) -> bytes:
 
 def wait_for_checkpoint(root: Path) -> bytes:
     """What the journal holds once the training can go on from a checkpoint."""
-    wait_until((root / ".scratch/toy/checkpoint").exists)
+    wait_until((root / ".scratch/toy/checkpoint").exists, seconds=200)
     return journal(root)
 
 
@@ -180,7 +184,22 @@ def test_the_flow_killed(toy: Path, server: Server) -> None:
     flow.communicate()
     assert wait_until(lambda: not processes_in(toy)) < 30
     assert locked(toy) == set()
-    # The trainer was told to end and could still say so.
+    # The trainer was told to end and wrote so down.
+    assert json.loads(journal(toy).splitlines()[-1])["status"] == "KILLED"
+    assert statuses(toy) == ["KILLED"]
+    assert server.flow(toy).states() == {"train": "Ran", "report": "Ran"}
+    nothing_lost_or_doubled(toy, before)
+
+
+def test_the_flow_cancelled_in_the_ui(toy: Path, server: Server) -> None:
+    flow = server.start_flow(toy)
+    before = wait_for_checkpoint(toy)
+    cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}, "force": True}
+    server.ask(f"flow_runs/{server.newest_run()['id']}/set_state", cancelling)
+    assert wait_until(lambda: not processes_in(toy)) < 30
+    flow.communicate()
+    assert server.newest_run()["state_name"] == "Cancelled"
+    assert locked(toy) == set()
     assert statuses(toy) == ["KILLED"]
     assert server.flow(toy).states() == {"train": "Ran", "report": "Ran"}
     nothing_lost_or_doubled(toy, before)
@@ -206,7 +225,6 @@ def test_the_mlflow_server_killed(toy: Path, server: Server) -> None:
         environment = {**server.environment, "MLFLOW_TRACKING_URI": address}
         flow = Server(server.address, environment).start_flow(toy)
         before = wait_for_checkpoint(toy)
-        wait_until(lambda: statuses(toy) == ["RUNNING"])
         kill(processes)
         out, err = flow.communicate()
     # Training went on to its end, and said once what was wrong.

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from pipelines.guard import family
-from pipelines.servers import ask, server_environment
+from pipelines.servers import answers, ask, server_environment
 
 CODE = Path(__file__).parents[2]
 Edit = Callable[[str, str, str], None]
@@ -140,6 +140,12 @@ def test_one_command_serves_all_deploys_and_cancels_cleanly(project: Path, edit:
         run = start(api, "on-demand")
         assert ended(api, run) == "Completed"
         assert runs(project).count("train@a") == 2  # back to what was made before: restored, not run
+
+        for of in ("prefect server start", "mlflow ui"):
+            for process in processes_in(project, of):
+                process.kill()
+        wait_until(lambda: answers(f"{api}/health") and answers(f"{served['mlflow']}/health"))
+        assert state(api, run) == "Completed"
 
 
 @pytest.mark.parametrize("with_its_guard", [False, True])

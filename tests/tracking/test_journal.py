@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from quintet.errors import UserError
-from quintet.tracking.journal import RUN_KEY, Journal, flat, read, read_from
+from quintet.tracking.journal import RUN_KEY, Journal, flat, read, read_from, say_killed_if_abandoned
 
 
 def test_what_was_written_is_read_back(full_journal: Journal) -> None:
@@ -36,6 +36,7 @@ def test_a_torn_last_line_is_not_read_and_is_cut_off_on_reopening(journal: Journ
     with open(journal.path, "ab") as f:
         f.write(b'{"at": 1, "event": "metr')
     assert len(read(journal.path)) == 1
+    journal.close()
     again = Journal(journal.path)
     assert journal.path.read_bytes() == whole
     again.metrics(1, {"loss": 0.5})
@@ -171,3 +172,23 @@ def test_neither_torch_nor_mlflow_is_imported() -> None:
         "sys.exit(bool({'torch', 'mlflow', 'pandas', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_one_process_at_a_time_writes(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    with pytest.raises(UserError, match="another process is writing this run"):
+        Journal(journal.path)
+    journal.close()
+    Journal(journal.path).close()
+
+
+def test_a_run_whose_process_is_gone_says_killed_and_one_that_lives_is_left_alone(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.start("run", experiment="toy")
+    journal.metrics(1, {"loss": 1.0}, at=7)
+    assert not say_killed_if_abandoned(journal.path)
+    journal.close()
+    assert say_killed_if_abandoned(journal.path)
+    assert not say_killed_if_abandoned(journal.path)
+    last = read(journal.path)[-1]
+    assert (last["event"], last["status"], last["at"]) == ("end", "KILLED", 7)

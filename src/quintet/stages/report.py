@@ -27,6 +27,8 @@ from quintet.tracking.store import Store, reason
 log = logging.getLogger(__name__)
 
 OUTPUTS = Path("outputs")
+# Where trainings that were interrupted wait to go on.
+WORK_IN_PROGRESS = Path(".scratch")
 TARGET = OUTPUTS / "report"
 
 
@@ -140,7 +142,7 @@ def sync() -> str:
     from quintet.tracking.sync import sync as send
 
     store = Store()
-    summary = send([OUTPUTS], store)
+    summary = send([OUTPUTS, WORK_IN_PROGRESS], store)
     verdicts: list[str] = []
     file = TARGET / "report.json"
     if file.exists():

@@ -19,6 +19,7 @@ neither torch nor mlflow.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
@@ -62,7 +63,8 @@ class Journal:
 
     An existing journal is continued: a last line torn by `kill -9` is cut off, and metrics at steps it already
     holds are not recorded again (training is deterministic and replays the steps since its last checkpoint).
-    May be used from several threads. One process at a time may write. Raises `OSError` on a full disk, leaving
+    May be used from several threads. One process at a time may write: it holds the kernel's lock on the file, which
+    its death frees too. Raises `UserError` if another process writes, `OSError` on a full disk, leaving
     the journal as it was before the event, and `ValueError` for a name MLflow would refuse.
     """
 
@@ -73,6 +75,11 @@ class Journal:
         self._start: Event | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  # as long as the journal
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise UserError(str(path), "another process is writing this run", "wait for it, or end it") from None
         whole = _whole_bytes(path)
         self._file.truncate(whole)
         for event in read(path):
@@ -167,9 +174,9 @@ class Journal:
         event["files"] = {name: self._relative(file) for name, file in (files or {}).items()}
         self._append({**event, "tags": _checked({k: str(v) for k, v in (tags or {}).items()})})
 
-    def end(self, status: Status = "FINISHED") -> None:
-        """The run is over, in this way."""
-        self._append({"event": "end", "status": status})
+    def end(self, status: Status = "FINISHED", at: int | None = None) -> None:
+        """The run is over, in this way; `at` in unix milliseconds, now if not given."""
+        self._append({"event": "end", "status": status}, at)
 
     def close(self) -> None:
         """Release the file; the journal can be opened again."""
@@ -190,6 +197,24 @@ class Journal:
                 # A full disk may have taken half the line; a later event must not land behind it.
                 self._file.truncate(size)
                 raise
+
+
+def say_killed_if_abandoned(path: Path) -> bool:
+    """End the run of a journal whose process was killed before it could do so, with its last sign of life.
+
+    Returns whether it was so; a run whose process lives is left alone.
+    """
+    events = read(path)
+    state = next((event["event"] for event in reversed(events) if event["event"] in ("start", "end")), "end")
+    if state == "end":
+        return False
+    try:
+        journal = Journal(path)
+    except UserError:
+        return False
+    journal.end("KILLED", at=events[-1]["at"])
+    journal.close()
+    return True
 
 
 def read(path: Path) -> list[Event]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from quintet.errors import UserError
-from quintet.tracking.journal import FILE_NAME, read_from
+from quintet.tracking.journal import FILE_NAME, read_from, say_killed_if_abandoned
 from quintet.tracking.projection import Projection
 from quintet.tracking.store import Store, reason
 
@@ -32,8 +32,8 @@ def sync(roots: Iterable[Path], store: Store | None = None) -> Summary:
     """Send what the journals below `roots` hold and the store lacks.
 
     A run that the store does not know (another clone, a lost database, a server that was away) is made as it
-    was, with its own times, and tagged quintet.restored; never twice. One damaged journal does not stop the
-    others. Raises `UserError` when the store can not be reached.
+    was, with its own times, and tagged quintet.restored; never twice. One whose process was killed says KILLED.
+    One damaged journal does not stop the others. Raises `UserError` when the store can not be reached.
     """
     store = store or Store()
     store.check()
@@ -41,6 +41,7 @@ def sync(roots: Iterable[Path], store: Store | None = None) -> Summary:
     for path in sorted((p for root in roots for p in root.rglob(FILE_NAME)), key=_started_at):
         projection = Projection(store, path, restored=True)
         try:
+            say_killed_if_abandoned(path)
             sent = projection.advance()
         except Exception as e:
             summary.failed[str(path)] = str(e) if isinstance(e, UserError) else reason(e)
