@@ -134,7 +134,8 @@ def prefect_server(root: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[
     port = free_port(port)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
     log = root / ".prefect" / "prefect-server.log"
-    with guarded(command, root, log) as process:
+    # Its pages ask port 4200 of the browser's machine unless told otherwise; a path is right wherever they come from.
+    with guarded(command, root, log, {"PREFECT_SERVER_UI_API_URL": "/api"}) as process:
         yield Server("Prefect's server", f"http://{LOOPBACK}:{port}", "/api/health", log, process)
 
 
@@ -170,13 +171,16 @@ def helper(name: str, command: Sequence[str], root: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def guarded(command: Sequence[str], root: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def guarded(
+    command: Sequence[str], root: Path, log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Runs `command` beside us, its output in `log`; it and all it starts end with this block or with us."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-P", guard.__file__, str(_GRACE_SECONDS), "-", *command],
             cwd=root,
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
