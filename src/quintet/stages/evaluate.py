@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from quintet.checking import validate
 from quintet.config import Evaluation
+from quintet.data.spec import DataSpec
 from quintet.evaluation.latency import latency
 from quintet.experiment import STAGES, Section
 from quintet.models import member
