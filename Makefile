@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test check ui flow bench lock clean
+.PHONY: help install repro test check audit ui flow bench lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,14 @@ check: $(INSTALLED) ## format, lint, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@PYTHONPATH=. $(BIN)/lint-imports
+
+# A package that is not found there counts as a failure (--strict): a registry's proxy may serve packages and none of
+# the vulnerability data, and an audit of nothing must not look like a clean one.
+audit: $(INSTALLED) ## look the pinned versions up in PyPI's list of known vulnerabilities (needs pypi.org)
+	@$(BIN)/uv tool run --from pip-audit==2.10.1 pip-audit --strict --require-hashes --disable-pip --progress-spinner off \
+		--timeout 30 --requirement requirements.lock || { \
+		echo "make audit: NOT PASSED. Either vulnerabilities are listed above, or not every package could be looked up:" \
+		"then https://pypi.org/pypi/NAME/VERSION/json does not answer here and nothing is known." >&2; exit 1; }
 
 ui: $(INSTALLED) ## MLflow and Prefect in the browser, on this machine alone
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pipelines ui
