@@ -149,9 +149,9 @@ def _run_link(address: str | None, run: Mapping[str, Any]) -> str:
 
 
 def _mlflow_address(root: Path) -> str | None:
-    """A server that shows the runs in a browser: the one that `ui` runs, else MLFLOW_TRACKING_URI."""
+    """A server that shows the runs in a browser: the one that `ui` runs, else MLFLOW_TRACKING_URI without its login."""
     address = addresses(root).get("mlflow") or os.environ.get("MLFLOW_TRACKING_URI", "")
-    return address.rstrip("/") if address.startswith("http") else None
+    return re.sub(r"(?<=://)[^/]*@", "", address).rstrip("/") if address.startswith("http") else None
 
 
 def leaderboard_rows(report: Mapping[str, Any]) -> list[dict[str, str]]:

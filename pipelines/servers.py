@@ -18,6 +18,7 @@ from typing import Any
 
 from pipelines import guard
 from quintet.errors import UserError
+from quintet.tracking.store import Store
 
 LOOPBACK = "127.0.0.1"
 _STARTUP_SECONDS = 120.0
@@ -143,11 +144,14 @@ def prefect_server(root: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[
 def mlflow_ui(root: Path, port: int = 0, host: str = LOOPBACK) -> Iterator[Server]:
     """Runs MLflow's own UI on `port`, or a free one, over the project's store or MLFLOW_TRACKING_URI."""
     port = free_port(port)
-    store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.as_posix()}/mlflow.db"
+    store = Store(root=root)
+    if store.is_local:
+        store.check()  # made under our lock: with a training that begins now, two processes would make it at once
     command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", store, "--default-artifact-root", os.fspath(root / "mlruns")]
+    command += ["--default-artifact-root", os.fspath(root / "mlruns")]
     log = root / ".prefect" / "mlflow-server.log"
-    with guarded(command, root, log) as process:
+    # Not among the arguments, which any user of the machine can list: there may be a password in it.
+    with guarded(command, root, log, {"MLFLOW_BACKEND_STORE_URI": store.uri}) as process:
         yield Server("MLflow's server", f"http://{LOOPBACK}:{port}", "/health", log, process)
 
 

@@ -6,10 +6,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from quintet.errors import UserError
 from quintet.tracking.journal import Journal, read
 from quintet.tracking.projector import Projector
 from quintet.tracking.store import Store
@@ -130,3 +133,86 @@ def test_closing_twice_and_without_a_start_is_harmless(store: Store, journal: Jo
     assert projector.close()
     assert projector.run_id is None
     assert not any(t.name.startswith("quintet") for t in threading.enumerate())
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch, store: Store) -> Iterator[Store]:
+    """A server that takes connections and never answers."""
+    monkeypatch.setattr(Projector, "_out_of_reach", set())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield Store(f"http://127.0.0.1:{server.getsockname()[1]}", store.root)
+
+
+def test_a_server_that_never_answers_stalls_nothing_and_is_told_once(
+    store: Store, silent: Store, full_journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    _ = silent.client  # so that only the calls are timed, not the import
+    with caplog.at_level(logging.WARNING):
+        first = Projector(full_journal, silent, every=0.01, system_every=None)
+        started = time.monotonic()
+        for step in range(5, 505):
+            full_journal.metrics(step, {"train_loss": 1.0})
+        assert time.monotonic() - started < 2
+        assert not first.close(timeout=0.5)
+        again = Projector(full_journal, silent, every=0.01, system_every=None)
+        started = time.monotonic()
+        assert not again.close()  # 15 s, had the first not waited already
+        assert time.monotonic() - started < 5
+    [told] = caplog.records
+    assert "no answer within 0.5 s" in told.getMessage()
+    sync([store.root], store)
+    [run] = store.client.search_runs(["1"])
+    assert len(contents(store, run.info.run_id)["metrics"]["train_loss"]) == 505
+
+
+def test_a_full_disk_under_the_database_stops_nothing(store: Store, tmp_path: Path) -> None:
+    """The database can not grow: no file of the process may be larger than it is. The journal is much smaller."""
+    journal = tmp_path / "outputs/journal.jsonl"
+    code = (
+        "import resource, sys, logging; from pathlib import Path\n"
+        "from quintet.tracking.journal import Journal; from quintet.tracking.projector import Projector\n"
+        "from quintet.tracking.store import Store; root = Path(sys.argv[1]); store = Store(root=root); store.check()\n"
+        "size = (root / 'mlflow.db').stat().st_size; resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))\n"
+        "j = Journal(Path(sys.argv[2])); p = Projector(j, store, every=0.05, system_every=None)\n"
+        "j.start('run', experiment='classification')\n"
+        "for step in range(3000): j.metrics(step, {'loss': 1.0})\n"
+        "j.end(); assert not p.close()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, tmp_path, journal], capture_output=True, text=True, check=True)
+    [told] = ran.stderr.splitlines()
+    assert "full" in told or "I/O error" in told, told
+    assert "`quintet sync` sends it later" in told
+    sync([tmp_path / "outputs"], store)
+    [run] = store.client.search_runs(["1"])
+    assert run.info.status == "FINISHED"
+    assert len(history(store, run.info.run_id, "loss")) == 3000
+
+
+def test_a_full_disk_under_the_artifacts_stops_nothing(
+    store: Store, full_journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = store.root / "mlruns"
+    full.symlink_to("/dev/full")
+    projector = Projector(full_journal, store, every=0.01, system_every=None)
+    assert not projector.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    full.unlink()
+    assert sync([store.root / "outputs"], store).updated == [str(full_journal.path)]
+    assert projector.run_id is not None
+    assert contents(store, projector.run_id)["artifacts"] == {"figures/confusion.json": 5}
+
+
+def test_no_password_of_the_address_is_told(full_journal: Journal, closed_port: int, caplog: Any) -> None:
+    for address in (
+        f"http://me:s3cr@et@127.0.0.1:{closed_port}",
+        f"http://me:p%40s3cret@127.0.0.1:{closed_port}",
+        f"postgresql://127.0.0.1:{closed_port}/db?user=me&password=s3cret&sslmode=require",
+        "nonsense://me:s3cret@nowhere",
+    ):
+        store = Store(address, full_journal.path.parent)
+        Projector(full_journal, store, every=0.01, system_every=None).close(5)
+        with pytest.raises(UserError) as caught:
+            store.check()
+        for said in (str(store), str(caught.value), caplog.text):
+            assert "s3cr" not in said, said
+    assert len(caplog.records) == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import ClassVar
 
 from quintet.tracking.journal import Journal
 from quintet.tracking.projection import Projection
@@ -13,17 +14,21 @@ from quintet.tracking.system import SystemMetrics
 log = logging.getLogger(__name__)
 
 _LONGEST_WAIT_S = 60.0
+_SECOND_WAIT_S = 2.0
 
 
 class Projector:
     """Sends a journal's events to MLflow every few seconds, from a thread of its own.
 
     Importing mlflow and waiting for a server happen there, so the training never waits for either. While the
-    store can not be reached it is tried again at growing intervals; that is said once, and what was not sent
-    stays in the journal for `sync`. In distributed training only rank 0 makes one. Also a context manager.
+    store can not be reached it is tried again at growing intervals; that is said once in a process, and what was not
+    sent stays in the journal for `sync`. In distributed training only rank 0 makes one. Also a context manager.
 
     `every` and `system_every` are seconds; with `system_every` None no processor and memory use is recorded.
     """
+
+    # Stores that could not be written to when last tried, by any projector of this process.
+    _out_of_reach: ClassVar[set[str]] = set()
 
     def __init__(
         self, journal: Journal, store: Store | None = None, *, every: float = 3.0, system_every: float | None = 10.0
@@ -31,7 +36,6 @@ class Projector:
         self._projection = Projection(store or Store(), journal.path)
         self._every = every
         self._stopping = threading.Event()
-        self._warned = False
         self._drained = False
         self._system = SystemMetrics(journal, system_every) if system_every else None
         # A daemon: a server that never answers can not keep the process from ending.
@@ -46,12 +50,15 @@ class Projector:
     def close(self, timeout: float = 15.0) -> bool:
         """Send what is left, for at most `timeout` seconds; True if all of the journal was sent.
 
-        Call it after the journal's `end`, and before its folder moves.
+        Call it after the journal's `end`, and before its folder moves. A store that did not answer an earlier run of
+        this process is not waited for as long again.
         """
         if self._system:
             self._system.close()
         self._stopping.set()
-        self._thread.join(timeout)
+        self._thread.join(min(timeout, _SECOND_WAIT_S) if self._projection.store.uri in self._out_of_reach else timeout)
+        if self._thread.is_alive():
+            self._warn(TimeoutError(f"no answer within {timeout:g} s"))
         return self._drained
 
     def __enter__(self) -> Projector:
@@ -67,6 +74,7 @@ class Projector:
             try:
                 self._projection.advance()
                 failures = 0
+                self._out_of_reach.discard(self._projection.store.uri)
                 self._drained = last_time
             except Exception as e:  # whatever happens to tracking, training goes on
                 failures += 1
@@ -77,7 +85,7 @@ class Projector:
 
     def _warn(self, error: Exception) -> None:
         store, journal = self._projection.store, self._projection.journal
-        if not self._warned:
+        if store.uri not in self._out_of_reach:
             log.warning(
                 "MLflow at %s can not be written to (%s). The run goes on; what was not sent is kept in %s, and "
                 "`quintet sync` sends it later.",
@@ -85,5 +93,4 @@ class Projector:
                 reason(error),
                 journal,
             )
-        log.debug("MLflow at %s can not be written to", store, exc_info=error)
-        self._warned = True
+        self._out_of_reach.add(store.uri)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
+import tempfile
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,34 +43,58 @@ class Store:
         self.root = (root or project_root()).resolve()
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root.as_posix()}/mlflow.db"
         self.is_local = self.uri.startswith("sqlite:")
-        self.lock = FileLock(self.root / "mlflow.db.lock", timeout=120)
+        self.lock = FileLock(self._lock_file(), timeout=120)
+
+    def _lock_file(self) -> str:
+        """What processes of this machine that use the same store wait for, from whichever project they come."""
+        if self.is_local:
+            return f"{self._file()}.lock"
+        name = f"quintet-{os.getuid()}-{hashlib.sha256(self.uri.encode()).hexdigest()[:16]}.lock"
+        return str(Path(tempfile.gettempdir(), name))
 
     def __str__(self) -> str:
         """The address, with what may be a password in it hidden."""
-        return re.sub(r"(?<=://)[^/@]*@", "***@", self.uri)
+        return hidden(self.uri)
 
     @cached_property
     def client(self) -> MlflowClient:
-        """MLflow's client; a new database is made by one process while the others wait.
-
-        MLflow's migrations, run by two processes at once, leave a database that no process can open.
-        """
+        """MLflow's client; a new database is made by one process while the others wait."""
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient
 
         # "Creating initial MLflow database tables" and the like, in the middle of a training's own lines.
         logging.getLogger("mlflow").setLevel(logging.WARNING)
+        # Raises what it logs, with a traceback for each attempt while the disk is full; what is raised we tell once.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         if self.is_local:
-            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
             with self.lock:
-                # Named here, and not left to the client, which would put the artifacts of the experiment that
-                # MLflow always makes below whatever the current folder is.
-                SqlAlchemyStore(  # type: ignore[no-untyped-call]  # mlflow gives it no types
-                    self.uri, (self.root / "mlruns").as_uri()
-                )
+                self._make_database()
         return MlflowClient(self.uri)
+
+    def _make_database(self) -> None:
+        """Make the database if there is none.
+
+        MLflow's migrations take seconds, and run by two processes at once, or cut off in the middle, they leave a
+        database that no process can open. So it is made beside its place, and moved there when it is whole.
+        """
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        file = Path(self._file())
+        # Named here, and not left to the client, which would put the artifacts of the experiment that MLflow always
+        # makes below whatever the current folder is.
+        artifacts = (self.root / "mlruns").as_uri()
+        if not file.exists():
+            partial = file.with_name(f"{file.name}.partial")
+            for left in (partial, partial.with_name(f"{partial.name}-journal")):
+                left.unlink(missing_ok=True)
+            made = SqlAlchemyStore(f"sqlite:///{partial}", artifacts)  # type: ignore[no-untyped-call]
+            made.engine.dispose()
+            os.replace(partial, file)
+        SqlAlchemyStore(self.uri, artifacts)  # type: ignore[no-untyped-call]  # mlflow gives it no types
+
+    def _file(self) -> str:
+        return self.uri.removeprefix("sqlite:///").partition("?")[0]
 
     def check(self) -> None:
         """Raise `UserError` if the store can not be used now."""
@@ -86,7 +112,9 @@ class Store:
         if found is None:
             return None
         wanted = f"tags.`{RUN_KEY}` = '{run_key}'"
-        runs = self.client.search_runs([found.experiment_id], wanted, ViewType.ALL, max_results=1)
+        # In one order for all, should two machines have made a run for the same key at once.
+        order = ["attributes.start_time ASC"]
+        runs = self.client.search_runs([found.experiment_id], wanted, ViewType.ALL, max_results=1, order_by=order)
         return runs[0] if runs else None
 
     def experiment_id(self, name: str) -> str:
@@ -101,9 +129,15 @@ class Store:
         return str(found.experiment_id)
 
 
+def hidden(text: str) -> str:
+    """A text with what may be a password in its addresses hidden: `user:password@` and `?password=…`."""
+    text = re.sub(r"(?<=://)\S*@", "***@", text)
+    return re.sub(r"(?i)([?&;][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&;\s]+", r"\1***", text)
+
+
 def reason(error: BaseException) -> str:
     """What began an error (connection refused, disk full), short enough for one line of a log."""
     while (origin := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
         error = origin
-    lines = str(error).strip().splitlines() or [""]
+    lines = hidden(str(error)).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0][:200]}"
