@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -104,6 +105,11 @@ def test_mlflow_holds_a_finished_run_for_each_seed_with_links_both_ways(evaluate
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     commit = evaluated.run("git", "rev-parse", "HEAD").strip()
     report = json.loads((evaluated.root / "outputs/report/report.json").read_text(encoding="utf8"))
+    lock = yaml.safe_load((evaluated.root / "dvc.lock").read_text(encoding="utf8"))
+    pipeline = client.get_experiment_by_name("pipeline")
+    assert pipeline is not None
+    executions = {run.info.run_id: run for run in client.search_runs([pipeline.experiment_id])}
+    assert {run.info.status for run in executions.values()} == {"FINISHED"}
     for row in report["leaderboard"]:
         for run_id, value in zip(row["run_ids"], row["per_seed"], strict=True):
             run = runs[run_id]
@@ -111,6 +117,10 @@ def test_mlflow_holds_a_finished_run_for_each_seed_with_links_both_ways(evaluate
             assert run.data.tags["git.commit"] == commit
             assert run.data.tags["family"] == row["family"]
             assert run.data.tags["suite"] == "smoke"
+            entry = lock["stages"][run.data.tags["dvc.stage"]]
+            digest = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
+            assert run.data.tags["dvc.lock"] == digest
+            assert run.data.tags["mlflow.parentRunId"] in executions
             assert run.data.tags["dvc.stage"].endswith(("@digits", f"@{row['experiment']}"))
             digests = {i.dataset.digest for i in run.inputs.dataset_inputs}
             assert len(digests) == 1
@@ -124,10 +134,11 @@ def test_mlflow_holds_a_finished_run_for_each_seed_with_links_both_ways(evaluate
         "figures/curves.png",
     }
     assert [m.value for m in client.get_metric_history(gru.info.run_id, "epoch")] == [0, 1]
-    reports = client.get_experiment_by_name("report")
-    assert reports is not None
-    latest = client.search_runs([reports.experiment_id])[0]
-    assert {a.path for a in client.list_artifacts(latest.info.run_id)} == {"index.html", "report.md", "report.json"}
+    for run_id, execution in executions.items():
+        assert {a.path for a in client.list_artifacts(run_id)} == {"index.html", "report.md", "report.json"}
+        trained = [run for run in runs.values() if run.data.tags["mlflow.parentRunId"] == run_id]
+        assert execution.data.tags["runs.compared"] == "8"
+        assert execution.data.tags["runs.trained_here"] == str(len(trained))
     champion = client.get_model_version_by_alias("classification-digits", "champion")
     chosen = next(row for row in report["leaderboard"] if row["champion"])
     assert champion.run_id in chosen["run_ids"]

@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,23 @@ def test_the_store_is_at_the_projects_root(tmp_path: Path, monkeypatch: pytest.M
     assert Store().uri == "http://127.0.0.1:5000"
 
 
+def test_a_first_opening_that_was_cut_off_leaves_no_broken_database(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from quintet.tracking.store import Store; Store(root=pathlib.Path(sys.argv[1])).check()"
+    )
+    partial = tmp_path / "mlflow.db.partial"
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path]) as opening:
+        deadline = time.monotonic() + 60
+        while not (partial.exists() and partial.stat().st_size > 100_000):
+            assert opening.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        opening.kill()
+    assert not (tmp_path / "mlflow.db").exists()
+    Store(root=tmp_path).check()
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith("mlflow.db.partial")] == []
+
+
 @pytest.mark.slow
 def test_eight_processes_may_meet_at_a_new_database(tmp_path: Path) -> None:
     code = (
@@ -215,7 +233,8 @@ def test_eight_processes_may_meet_at_a_new_database(tmp_path: Path) -> None:
         "from quintet.tracking.journal import Journal; from quintet.tracking.projection import project\n"
         "from quintet.tracking.store import Store\n"
         "root, name = Path(sys.argv[1]), sys.argv[2]\n"
-        "j = Journal(root / name / 'journal.jsonl'); j.start(name, experiment='classification')\n"
+        "j = Journal(root / name / 'journal.jsonl')\n"
+        "j.start(name, experiment='classification', tags={'quintet.execution': 'one'})\n"
         "j.metrics(0, {'loss': 1.0}); j.end()\n"
         "assert project(Store(root=root), j.path)\n"
     )
@@ -229,3 +248,6 @@ def test_eight_processes_may_meet_at_a_new_database(tmp_path: Path) -> None:
     runs = Store(root=tmp_path).client.search_runs(["1"])
     assert sorted(r.info.run_name for r in runs) == [f"run-{i}" for i in range(8)]
     assert all(r.info.status == "FINISHED" and r.data.metrics == {"loss": 1.0} for r in runs)
+    [execution] = Store(root=tmp_path).client.search_runs(["2"])
+    assert {r.data.tags["mlflow.parentRunId"] for r in runs} == {execution.info.run_id}
+    assert execution.info.status == "FINISHED"

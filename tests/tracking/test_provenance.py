@@ -24,7 +24,8 @@ def test_commit_and_whether_the_files_differ_from_it(tmp_path: Path) -> None:
 
 def test_stage_and_flow_run_come_from_the_environment_and_nothing_else_does(tmp_path: Path) -> None:
     environ = {"DVC_STAGE": "train@lenet-digits", "PREFECT__FLOW_RUN_ID": "f-1", "AWS_SECRET_ACCESS_KEY": "secret"}
-    assert provenance(tmp_path, environ) == {"dvc.stage": "train@lenet-digits", "prefect.flow_run_id": "f-1"}
+    found = {"dvc.stage": "train@lenet-digits", "prefect.flow_run_id": "f-1", "quintet.execution": "f-1"}
+    assert provenance(tmp_path, environ) == found
     assert provenance(tmp_path, environ | {"QUINTET_FLOW_RUN_ID": "f-2"})["prefect.flow_run_id"] == "f-2"
     assert provenance(tmp_path, {}) == {}
 

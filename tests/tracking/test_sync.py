@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from quintet.errors import UserError
-from quintet.tracking.journal import RUN_KEY, Journal
+from quintet.tracking.journal import RUN_KEY, Journal, read
 from quintet.tracking.projection import RESTORED
 from quintet.tracking.store import Store
 from quintet.tracking.sync import sync
@@ -55,6 +57,36 @@ def test_what_was_sent_in_part_is_completed_and_not_called_restored(store: Store
     run = store.client.get_run(run_id)
     assert run.data.metrics == {"loss": 1.0}
     assert RESTORED not in run.data.tags
+
+
+def test_a_run_whose_process_was_killed_is_told_so_until_it_goes_on(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "outputs/journal.jsonl"
+    code = (
+        "import os, sys; from pathlib import Path; from quintet.tracking.journal import Journal\n"
+        "j = Journal(Path(sys.argv[1])); j.start('run', experiment='classification'); j.metrics(0, {'loss': 1.0})\n"
+        "print(flush=True); sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as training:
+        assert training.stdout is not None
+        training.stdout.readline()
+        sync([tmp_path], store)
+        [run] = store.client.search_runs(["1"])
+        assert run.info.status == "RUNNING"
+        training.kill()
+    sync([tmp_path], store)
+    [run] = store.client.search_runs(["1"])
+    assert (run.info.status, run.info.end_time) == ("KILLED", read(path)[1]["at"])
+    assert sync([tmp_path], store).unchanged == [str(path)]
+    journal = Journal(path)
+    journal.start("run", experiment="classification")
+    sync([tmp_path], store)
+    assert store.client.get_run(run.info.run_id).info.status == "RUNNING"
+    journal.end()
+    journal.close()
+    sync([tmp_path], store)
+    assert store.client.get_run(run.info.run_id).info.status == "FINISHED"
 
 
 def test_one_damaged_journal_does_not_stop_the_others(store: Store, full_journal: Journal) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from quintet.errors import UserError
 from quintet.report import build, leaderboard_text
 from quintet.serving import can_serve
 from quintet.stages import declared
+from quintet.stages.locked import locked
 from quintet.tasks import TASKS
 from quintet.tracking.champion import Candidate, contend
-from quintet.tracking.journal import FILE_NAME, Journal
+from quintet.tracking.execution import PIPELINE, run_name
+from quintet.tracking.journal import FILE_NAME, RUN_KEY, Journal, read
 from quintet.tracking.projector import Projector
-from quintet.tracking.provenance import provenance
+from quintet.tracking.provenance import EXECUTION, provenance
 from quintet.tracking.store import Store, reason
 
 log = logging.getLogger(__name__)
@@ -52,7 +55,7 @@ def report() -> None:
     _track(made)
     try:
         store = Store()
-        tag_suite(made, store)
+        tag_runs(made, store)
         for verdict in register_champions(made, store):
             log.info("%s", verdict)
     except Exception as e:  # the report stands without a store
@@ -60,24 +63,50 @@ def report() -> None:
 
 
 def _track(made: dict[str, Any]) -> None:
-    """Keep the report in MLflow, as a run of its own."""
+    """Keep the report in MLflow, with the run of this execution of the pipeline."""
     journal = Journal(TARGET / FILE_NAME)
-    tags = {**provenance(Path.cwd()), "suite": made["suite"]}
-    journal.start(f"report-{made['suite']}", experiment="report", tags=tags)
+    tags = provenance(Path.cwd())
+    # By hand, outside of DVC and Prefect, the report is an execution of its own.
+    execution = tags.setdefault(EXECUTION, uuid.uuid4().hex)
+    trained_in = _executions()
+    compared = [trained_in.get(run["run_key"]) for found in made["provenance"].values() for run in found["runs"]]
+    counts = {"runs.compared": str(len(compared)), "runs.trained_here": str(compared.count(execution))}
+    tags |= {RUN_KEY: execution, "suite": made["suite"], **counts}
+    journal.start(run_name(execution), experiment=PIPELINE, tags=tags)
     for name in ("index.html", "report.md", "report.json"):
         journal.artifact(TARGET / name)
-    journal.end("FINISHED")
+    journal.end("FAILED" if made["missing"] else "FINISHED")
     Projector(journal, system_every=None).close()
     journal.close()
 
 
-def tag_suite(made: dict[str, Any], store: Store) -> None:
-    """Mark the compared runs with the suite; training does not know it, so that changing suites trains nothing anew."""
-    for name, found in made["provenance"].items():
+def _executions() -> dict[str, str]:
+    """For each run in outputs, by its key, the execution that finished training it."""
+    found = {}
+    for file in OUTPUTS.rglob(FILE_NAME):
+        for event in read(file):
+            if event["event"] == "start" and EXECUTION in event["tags"]:
+                found[event["tags"][RUN_KEY]] = event["tags"][EXECUTION]
+    return found
+
+
+def tag_runs(made: dict[str, Any], store: Store) -> None:
+    """Mark the compared runs with what training does not know: the suite, and what dvc.lock has on their stage.
+
+    Training is not told the suite, so that changing suites trains nothing anew, and DVC writes its entry afterwards.
+    """
+    known = {}
+    for found in made["provenance"].values():
         for run in found["runs"]:
-            known = store.find(name.partition("/")[0], run["run_key"])
-            if known is not None and known.data.tags.get("suite") != made["suite"]:
-                store.client.set_tag(known.info.run_id, "suite", made["suite"])
+            in_store = store.find(run["task"], run["run_key"])
+            if in_store is not None:
+                known[in_store.info.run_id] = (run["dvc_stage"], in_store.data.tags)
+    entries = locked({stage for stage, tags in known.values() if "dvc.lock" not in tags})
+    for run_id, (stage, tags) in known.items():
+        wanted = {"suite": made["suite"]} | ({"dvc.lock": entries[stage]} if stage in entries else {})
+        for name, value in wanted.items():
+            if tags.get(name) != value:
+                store.client.set_tag(run_id, name, value)
 
 
 def register_champions(made: dict[str, Any], store: Store) -> list[str]:
@@ -147,7 +176,7 @@ def sync() -> str:
     file = TARGET / "report.json"
     if file.exists():
         made = json.loads(file.read_text(encoding="utf8"))
-        tag_suite(made, store)
+        tag_runs(made, store)
         verdicts = register_champions(made, store)
     failed = [f"  {journal}: {why}" for journal, why in summary.failed.items()]
     return "\n".join([f"MLflow at {store}: {summary}", *failed, *verdicts])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from quintet.errors import UserError
 from quintet.serving import can_serve
+from quintet.tracking.execution import PARENT, PIPELINE, parent_of, settle
 from quintet.tracking.journal import RUN_KEY, Event, read_from
 from quintet.tracking.registry import log_model
 from quintet.tracking.store import Store
@@ -50,8 +51,11 @@ class Projection:
         self.created = False
         self.deleted = False
         self.sent_bytes = 0
-        self._restored = restored
+        self._more = {RESTORED: "true"} if restored else {}
         self._sent_tag = SENT
+        self._experiment = ""
+        self._start: Event | None = None
+        self._parent: str | None = None
         self._params: dict[str, str] = {}
 
     def advance(self) -> int:
@@ -89,10 +93,12 @@ class Projection:
             run = self.store.find(start["experiment"], tags[RUN_KEY])
             if run is None:
                 experiment_id = self.store.experiment_id(start["experiment"])
-                tags = {**tags, **_links(tags), **({RESTORED: "true"} if self._restored else {})}
+                tags = {**tags, **_links(tags), **self._more}
                 run = client.create_run(experiment_id, start_time=start["at"], tags=tags, run_name=start["name"])
                 self.created = True
         self.deleted = run.info.lifecycle_stage == "deleted"
+        self._experiment = start["experiment"]
+        self._parent = run.data.tags.get(PARENT)
         self._params = dict(run.data.params)
         self._sent_tag = f"{SENT}.{start['journal'][:12]}"
         self.sent_bytes = int(run.data.tags.get(self._sent_tag, 0))
@@ -112,6 +118,8 @@ class Projection:
             client.update_run(self.run_id, status="RUNNING")
             self._take_params(event["params"], batch)
             batch.tags.update(event["tags"])
+            self._start = event
+            self._join_execution(event["at"])
             if event["inputs"]:
                 client.log_inputs(self.run_id, [_dataset_input(i) for i in event["inputs"]])
         elif kind == "artifact":
@@ -130,9 +138,27 @@ class Projection:
                 given = {name: event[name] for name in ("settings", "spec", "tags")}
                 log_model(self.store, self.run_id, weights, files=files, **given)
         elif kind == "end":
-            client.set_terminated(self.run_id, event["status"], end_time=event["at"])
+            if self._experiment == PIPELINE:
+                settle(self.store, self.run_id, event["status"], event["at"])
+            else:
+                client.set_terminated(self.run_id, event["status"], end_time=event["at"])
+            self._join_execution(event["at"])
         else:
             raise UserError(str(self.journal), f"unknown event '{kind}'", "was it written by a newer quintet?")
+
+    def _join_execution(self, at: int) -> None:
+        """Make the run a child of the execution that trains it, which then has the status of its children."""
+        assert self.run_id is not None
+        # Again at the end: two machines may have made the execution at once, and by then all see both and agree on one.
+        parent = (self._start and parent_of(self.store, self._start, self._more)) or self._parent
+        if parent is None:
+            return
+        if parent != self._parent:
+            self.store.client.set_tag(self.run_id, PARENT, parent)
+            if self._parent:
+                settle(self.store, self._parent, at=at)
+            self._parent = parent
+        settle(self.store, parent)
 
     def _file(self, relative: str) -> Path | None:
         """A file that the journal names; None, with a warning, if it is gone: that shall not block what follows."""
