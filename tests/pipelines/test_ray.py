@@ -114,7 +114,7 @@ def runs(folder: Path) -> list[str]:
     return sorted(line.split()[0] for file in folder.rglob("started") for line in file.read_text().splitlines())
 
 
-def wait_until(true: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 150.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come about in time"

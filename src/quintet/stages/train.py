@@ -12,6 +12,7 @@ import signal
 import tempfile
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -187,7 +188,9 @@ class _Run:
         training = self.experiment.training
         size = max(1, training.batch_size // training.accumulate // processes)
         example = self.objective.inputs.example(size, torch.device("cpu"))
-        return choose(trainer.precision, self.objective.called(network), example, on_gpu)
+        chosen = choose(trainer.precision, self.objective.called(network), example, on_gpu)
+        # torch shares out contiguous weights alone.
+        return replace(chosen, memory_format=torch.contiguous_format) if trainer.strategy == "fsdp" else chosen
 
     def _trainer(
         self, precision: Precision, best: BestWeights, resume: ResumePoint, journal: Journal | None
