@@ -146,7 +146,14 @@ def _ours(case: Case, spec: DataSpec, split: Split, precision: Precision) -> flo
     )
     validation = Split(split.ids[:2], split.inputs[:2], split.targets[:2])
     network = case.network().to(memory_format=precision.memory_format)  # type: ignore[call-overload]
-    task = Supervised("bench", network, Classification(spec), split, validation, training, 0, precision.memory_format)
+    return fitted(
+        Supervised("bench", network, Classification(spec), split, validation, training, 0, precision.memory_format),
+        precision,
+    )
+
+
+def fitted(task: Supervised, precision: Precision) -> float:
+    """Steps a second of a module in a Trainer like the training stage's."""
     clock = _Clock()
     with TemporaryDirectory() as folder:
         pl.Trainer(
