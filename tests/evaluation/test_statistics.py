@@ -260,6 +260,80 @@ def test_the_interval_of_a_difference_is_paired() -> None:
     assert 0 <= found.low <= 0.01 == found.difference <= found.high <= 0.025
 
 
+# Ratios of sums, such as an F1 from counts.
+
+
+def by_trying_all_exchanges(above: np.ndarray, under: np.ndarray) -> float:
+    """The definition: how often models that exchange examples at will differ as much; arrays are [model example]."""
+
+    def gap(first: np.ndarray) -> float:
+        models = np.arange(above.shape[1])
+        ratios = [
+            above[which, models].sum() / under[which, models].sum() if under[which, models].sum() else 0.0
+            for which in (first, 1 - first)
+        ]
+        return abs(ratios[0] - ratios[1])
+
+    examples = above.shape[1]
+    gaps = [gap(np.array(first)) for first in itertools.product((0, 1), repeat=examples)]
+    return float(np.mean([one >= gap(np.zeros(examples, np.int64)) - 1e-9 for one in gaps]))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_p_of_a_difference_of_ratios_is_the_share_of_all_exchanges(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    under = rng.integers(0, 5, (2, 9)).astype(float)
+    above = np.floor(under * rng.random((2, 9)) * [[1.0], [1.4]]).clip(0, under)
+    found = s.compare(above[0], above[1], weights=(under[0], under[1]), resamples=50)
+    assert found.p_value == pytest.approx(by_trying_all_exchanges(above, under))
+    assert found.difference == pytest.approx(above[0].sum() / under[0].sum() - above[1].sum() / under[1].sum())
+    assert found.low <= found.difference <= found.high
+    back = s.compare(above[1], above[0], weights=(under[1], under[0]), resamples=50)
+    assert (back.difference, back.p_value) == pytest.approx((-found.difference, found.p_value))
+
+
+def test_where_all_weigh_alike_ratios_compare_as_means_do() -> None:
+    rng = np.random.default_rng(0)
+    left, right = rng.integers(0, 2, (2, 60)), rng.integers(0, 2, (3, 60)) * (rng.random(60) < 0.8)
+    means = s.compare(left, right)
+    for weight in (1.0, 2.0):
+        weights = np.full((2, 60), weight), np.full((3, 60), weight)
+        ratios = s.compare(left, right, weights=weights)
+        assert ratios.difference == pytest.approx(means.difference / weight)
+        assert ratios.p_value == pytest.approx(means.p_value, abs=4 * math.sqrt(means.p_value / 10_000) + 2e-4)
+        assert (ratios.low * weight, ratios.high * weight) == pytest.approx((means.low, means.high), abs=0.02)
+
+
+def test_models_without_a_difference_have_a_p_of_one() -> None:
+    above, under = np.array([1.0, 0.0, 3.0, 0.0]), np.array([2.0, 0.0, 3.0, 1.0])
+    found = s.compare(above, above, weights=(under, under))
+    assert (found.difference, found.low, found.high, found.p_value) == (0, 0, 0, 1)
+    # One that finds nothing where nothing is has a ratio of zero, and is no error.
+    nothing = s.compare(above * 0, above, weights=(under * 0, under), resamples=50)
+    assert nothing.difference == pytest.approx(-4 / 6)
+
+
+def test_a_large_comparison_of_ratios_draws_exchanges_and_is_never_zero() -> None:
+    under = np.ones((1, 200))
+    under[0, 0] = 2
+    found = s.compare(under, under * 0, weights=(under, under), resamples=20, permutations=500)
+    assert found.p_value == 1 / 501
+
+
+def test_a_ratio_is_its_sums_divided_for_every_resample_and_zero_over_nothing() -> None:
+    ratio = s.Ratio(np.array([1.0, 2.0, 0.0]), np.array([2.0, 2.0, 0.0]))
+    assert ratio(np.array([[1, 1, 1], [2, 0, 5], [0, 0, 3]], float)).tolist() == [3 / 4, 1 / 2, 0]
+    found = s.estimate([ratio, s.Ratio(np.zeros(3), np.array([1.0, 1.0, 1.0]))], 3, resamples=200)
+    assert found.per_seed == (3 / 4, 0)
+    assert found.value == 3 / 8
+    assert found.low <= found.value <= found.high
+    means = s.estimate([s.Mean(np.array([0.0, 1.0, 1.0]))], 3, resamples=50)
+    assert means == s.mean_estimate([[0, 1, 1]], resamples=50), "means keep their own interval"
+    squared = s.estimate([s.Figure(lambda weights: ratio(weights) ** 2, (0.0, 0.6))], 3, resamples=50)
+    assert squared.value == pytest.approx(9 / 16)
+    assert squared.high <= 0.6
+
+
 # Holm's correction.
 
 

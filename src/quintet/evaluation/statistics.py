@@ -311,15 +311,29 @@ def _compare_ratios(
     differ = np.flatnonzero((above[0] != above[1]) | (under[0] != under[1]))
     if not len(differ):
         return Comparison(effect.value, effect.low, effect.high, 0.0, 1.0)
-    rng = np.random.default_rng(seed)
     fixed, fixed_under = (np.delete(table[0], differ).sum() for table in (above, under))
-    reached = 0
-    for count in _blocks(permutations, len(differ)):
-        kept = rng.integers(0, 2, (count, len(differ)), dtype=np.int8).astype(np.float64)
+    reached = tried = 0
+    for kept in _exchanges(len(differ), permutations, seed):
+        tried += len(kept)
         ours = fixed + kept @ above[0, differ] + (1 - kept) @ above[1, differ]
         ours_under = fixed_under + kept @ under[0, differ] + (1 - kept) @ under[1, differ]
         reached += int(np.count_nonzero(gap(ours, ours_under) >= observed - 1e-12))
-    return Comparison(effect.value, effect.low, effect.high, None, (reached + 1) / (permutations + 1))
+    every = 2 ** len(differ) == tried
+    p = reached / tried if every else (reached + 1) / (tried + 1)
+    return Comparison(effect.value, effect.low, effect.high, None, p)
+
+
+def _exchanges(examples: int, permutations: int, seed: int) -> Iterator[Floats]:
+    """Rows [exchange example] of 1 where an example stays with its model and 0 where the two change places.
+
+    All there are where they are no more than `permutations`, otherwise as many at random.
+    """
+    if examples < 63 and 2**examples <= permutations:
+        yield (np.arange(2**examples)[:, None] >> np.arange(examples) & 1).astype(np.float64)
+        return
+    rng = np.random.default_rng(seed)
+    for count in _blocks(permutations, examples):
+        yield rng.integers(0, 2, (count, examples), dtype=np.int8).astype(np.float64)
 
 
 def sign_flip_p(differences: Floats, *, step: float | None = None, permutations: int = 10_000, seed: int = 0) -> float:
