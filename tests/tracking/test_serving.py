@@ -3,14 +3,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
 import pandas as pd
 import pytest
+import torch
 from mlflow.pyfunc import scoring_server
 
+from quintet.data.text.store import TOKENIZER
 from quintet.errors import UserError
 from quintet.serving import ADAPTERS, make_adapter
 from quintet.serving.adapter import Adapter, BadInput, Row, Type
@@ -18,6 +21,8 @@ from quintet.tracking.journal import Journal
 from quintet.tracking.registry import model_of
 from quintet.tracking.serving import BadRequest, ServedModel
 from quintet.tracking.store import Store
+from quintet.training.weights import save_weights
+from tests.tasks.texts import MODELS, task_on
 from tests.tracking.conftest import send
 from tests.tracking.test_registry import load
 
@@ -92,6 +97,46 @@ def test_a_task_of_the_table_is_kept_and_served_with_its_columns_and_files(
     ):
         answer = finder(body)
         assert answer.status_code == 400, answer.text
+
+
+def test_a_network_of_texts_is_kept_with_its_tokenizer_and_answers_over_http(
+    journal: Journal, store: Store, tmp_path: Path
+) -> None:
+    objective = task_on("tagging", tmp_path)
+    network = objective.network(MODELS["gru"])
+    with torch.no_grad():
+        network.head.bias.copy_(torch.tensor([0.0, 0, 0, 9, 0]))  # every word is a person
+    save_weights(network.state_dict(), tmp_path / "weights.safetensors")
+    journal.start("run", experiment="tagging")
+    journal.model(
+        tmp_path / "weights.safetensors",
+        settings={"task": "tagging", "model": MODELS["gru"]},
+        spec=asdict(objective.spec),
+        files={"tokenizer": tmp_path / TOKENIZER},
+    )
+    model = model_of(store, send(store, journal))
+    assert model is not None
+    app = scoring_server.init(load(store, model.model_uri))
+
+    async def post(*bodies: Row) -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://served") as client:
+            return [await client.post("/invocations", json=body) for body in bodies]
+
+    good, bad, empty, wrong, absent = asyncio.run(
+        post(
+            {"inputs": ["Ann (met)", "Bob"]},
+            {"dataframe_records": [{"text": "Ann"}, {"text": 5}]},
+            {"dataframe_records": [{"text": "Ann"}, {"text": " "}]},
+            {"dataframe_records": [{"words": "Ann"}]},
+            {},
+        )
+    )
+    assert good.status_code == 200, good.text
+    first, second = ([e["text"] for e in answer["entities"]] for answer in good.json()["predictions"])
+    assert (first, second) == (["Ann", "(", "met", ")"], ["Bob"])
+    assert good.json()["predictions"][0]["entities"][2]["begin"] == 5
+    assert (empty.status_code, empty.json()["message"]) == (400, "text 1: the text is empty")
+    assert [answer.status_code for answer in (bad, wrong, absent)] == [400] * 3
 
 
 def test_a_request_of_too_many_images_is_refused() -> None:
