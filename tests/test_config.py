@@ -380,6 +380,80 @@ def test_what_is_wrong_with_a_fine_tuning_is_told(tmp_path, old, new, told):
     assert told in complaint(tmp_path, text)
 
 
+# -- published checkpoints
+
+HUB = """\
+suite: mine
+seeds: [0]
+data:
+  phrases: {set: generated-sentiment}
+  prose: {set: pydoc-prose, length: 48}
+own_data: {}
+baselines:
+  phrases: {data: phrases, task: classification}
+  prose: {data: prose, task: pretraining}
+training: {budget: {epochs: 1}, batch_size: 8, optimiser: {lr: 1e-3}}
+trainer: {}
+evaluation: {}
+experiments:
+  hub:
+    data: phrases
+    task: classification
+    model: {family: bert, name: bert, pretrained: google/bert_uncased_L-2_H-128_A-2}
+pretraining:
+  small: {data: prose, task: pretraining, model: {family: bert, name: bert}}
+finetuning:
+  tuned: {data: phrases, task: classification, pretrained: small}
+"""
+
+
+def test_a_checkpoint_decides_the_sizes_and_may_be_a_folder(tmp_path):
+    text = HUB.replace("set: generated-sentiment", "set: generated-sentiment, length: 48")
+    model = check(tmp_path, text).experiments["hub"].model
+    assert (model.pretrained, model.settings) == ("google/bert_uncased_L-2_H-128_A-2", {})
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published/config.json").touch()
+    model = f"{{family: bert, name: bert, pretrained: {tmp_path}/published, settings: {{dropout: 0.2}}}}"
+    text = text.replace("{family: bert, name: bert, pretrained: google/bert_uncased_L-2_H-128_A-2}", model)
+    assert check(tmp_path, text).experiments["hub"].model.settings == {"dropout": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "family: bert, name: bert, pretrained",
+            "family: rnn, name: gru, pretrained",
+            "experiments.hub.model.pretrained: gru reads no checkpoints; models that do: bert",
+        ),
+        (
+            "pretrained: google/bert_uncased_L-2_H-128_A-2",
+            "pretrained: ./absent/bert",
+            "hub.model.pretrained: there is no folder './absent/bert', and it is no name on the hub; give",
+        ),
+        (
+            "pretrained: google/bert_uncased_L-2_H-128_A-2",
+            "pretrained: .",
+            "hub.model.pretrained: the folder '.' has no config.json",
+        ),
+        (
+            "pretrained: google/bert_uncased_L-2_H-128_A-2",
+            "pretrained: bert-base-uncased, settings: {num_layers: 2}",
+            "hub.model.settings.num_layers: the checkpoint decides num_layers; leave it out; beside",
+        ),
+        (
+            "length: 48",
+            "length: 32",
+            "finetuning.tuned.data: 'phrases' has texts of up to 40 tokens, and small was pre-trained on 32",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_start_is_told(tmp_path, old, new, told):
+    text = HUB.replace("set: generated-sentiment", "set: generated-sentiment, length: 40")
+    check(tmp_path, text)
+    assert told in complaint(tmp_path, text.replace(old, new))
+
+
 # -- docs/params.md
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from quintet.models.bert.bert import BERT
@@ -59,9 +60,11 @@ def read_checkpoint(source: str) -> Checkpoint:
         tokenizer = AutoTokenizer.from_pretrained(source).backend_tokenizer
     except Exception as e:  # it raises errors of many types
         raise ValueError(f"the tokenizer of '{source}' can not be read: {str(e).splitlines()[0]}") from e
-    separator = tokenizer.token_to_id("[SEP]")
-    if separator is None:
-        raise ValueError(f"the tokenizer of '{source}' has no [SEP]")
+    separator, tokens = tokenizer.token_to_id("[SEP]"), tokenizer.get_vocab_size()
+    # Where a checkpoint has no tokenizer, transformers makes one of five tokens.
+    if separator is None or tokens != config.vocab_size:
+        what = f"has {tokens} tokens, the network {config.vocab_size}"
+        raise ValueError(f"the tokenizer of '{source}' is missing or another network's: it {what}")
     bert = BERT((config.max_position_embeddings, config.vocab_size, config.pad_token_id, separator), **settings)
     load_pretrained(bert, source)
     return Checkpoint(settings, bert.state_dict(), tokenizer.to_str())
@@ -94,7 +97,7 @@ def load_pretrained(bert: BERT, source: str) -> None:
         raise ValueError(
             f"the weights of '{source}' are a pickle that holds more than numbers; it is not opened"
         ) from e
-    except (OSError, RuntimeError) as e:
+    except (OSError, RuntimeError, SafetensorError) as e:
         raise ValueError(f"the weights of '{source}' can not be read: {str(e).splitlines()[0]}") from e
     if report["missing_keys"]:
         raise ValueError(f"'{source}' lacks weights: {', '.join(sorted(report['missing_keys']))}")
