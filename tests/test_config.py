@@ -260,7 +260,7 @@ def test_a_task_for_other_data_is_refused_with_those_that_fit(tmp_path, monkeypa
     text = SOUND.replace("task: classification\n    model: {f", "task: forecasting\n    model: {f")
     assert complaint(tmp_path, text) == (
         f"params.yaml:23: experiments.gru: task forecasting needs {needs}, and 'digits' is image data "
-        "with a class; tasks that fit it: classification"
+        "with a class; tasks that fit it: classification, generation, inpainting"
     )
 
 

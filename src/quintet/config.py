@@ -17,10 +17,11 @@ from quintet.data.options import Options
 from quintet.errors import UserError, unknown
 from quintet.experiment import STAGES, Experiment, Model, Seed, checked_seeds, experiment
 from quintet.models import FAMILIES, member
-from quintet.tasks import TASKS, task
+from quintet.tasks import SUPERVISED, TASKS, task
 from quintet.training.settings import Settings
 
 PARAMS = "params.yaml"
+_ARTICLES = {"encoder": "an encoder", "generator": "a generator of images", "translator": "a translator of images"}
 
 
 class Evaluation(Settings):
@@ -190,15 +191,22 @@ def _fits(made: Experiment, data: DataEntry, where: Where) -> None:
     _task_fits(made.task, data, where(made.section, made.name))
     at = where(made.section, made.name, "pretrained" if made.section == "finetuning" else "model")
     architecture = member(made.model.family, made.model.name)
-    if architecture.contract != "encoder":
-        what = f"{made.model.name} is a {architecture.contract} of images, and task {made.task} needs an encoder"
-        raise UserError(at, what, "see: quintet catalogue")
+    needed = TASKS[made.task].contract
+    if architecture.contract != needed:
+        fitting = ", ".join(n for members in FAMILIES.values() for n, m in members.items() if m.contract == needed)
+        what = (
+            f"{made.model.name} is {_ARTICLES[architecture.contract]}, and task {made.task} needs {_ARTICLES[needed]}"
+        )
+        raise UserError(at, what, f"such as: {fitting}")
+    if TASKS[made.task].learner != SUPERVISED and made.training.accumulate > 1:
+        what = f"training.accumulate is {made.training.accumulate}, and task {made.task} takes each batch as a whole"
+        raise UserError(where(made.section, made.name), what, "set it to 1")
     if data.kind not in architecture.inputs:
         fitting = ", ".join(
             n
             for members in FAMILIES.values()
             for n, m in members.items()
-            if data.kind in m.inputs and m.contract == "encoder"
+            if data.kind in m.inputs and m.contract == needed
         )
         reads = " or ".join(architecture.inputs)
         what = f"{made.model.name} reads {reads} data, and '{made.data}' is {data.kind} data"

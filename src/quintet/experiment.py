@@ -13,7 +13,7 @@ from quintet.errors import UserError, unknown
 from quintet.models import FAMILIES, member
 from quintet.models.bert.fits import FREE, checkpoint_problem
 from quintet.models.signature import settings_of
-from quintet.tasks import task
+from quintet.tasks import SUPERVISED, task
 from quintet.training.settings import Settings, Training
 
 _Settings = TypeVar("_Settings", bound=Settings)
@@ -174,6 +174,8 @@ def _check_sharding(made: Experiment, where: Where) -> None:
     place = where("trainer", "strategy")
     if made.trainer.devices == "auto":
         raise UserError(place, "fsdp shares weights out over a number of devices", "set trainer.devices to it")
+    if task(made.task).learner != SUPERVISED:
+        raise UserError(place, f"fsdp shares out one network, and task {made.task} trains more", "set it to ddp")
     if made.trainer.precision == "16-mixed":
         raise UserError(place, "fsdp scales no losses, as 16-mixed would need", "set trainer.precision to bf16-mixed")
 

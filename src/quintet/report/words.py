@@ -30,11 +30,16 @@ METRIC_TITLES = {
     "answer_f1": "Answer F1",
     "next_accuracy": "Next-sentence accuracy",
     "masked_accuracy": "Masked-word accuracy",
+    "frechet_distance": "Fréchet distance",
+    "copied": "Copies of training images",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
 }
 # Shares are read as percentages; their differences are points.
 SHARES = {
     *("accuracy", "macro_f1", "calibration_error", "entity_f1", "entity_precision", "entity_recall", "word_accuracy"),
     *("answer_f1", "exact_match", "masked_accuracy", "next_accuracy"),
+    *("coverage", "precision", "recall", "class_accuracy", "copied"),
 }
 # Metrics of which less is better.
 LOWER_IS_BETTER = {"nll", "calibration_error", "perplexity"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib
 import json
 import logging
 import os
@@ -127,7 +128,7 @@ class _Run:
         if self.pretrained_weights:
             load_part(network.encoder, self.pretrained_weights, "encoder.")  # type: ignore[arg-type]
         precision = self._precision(network)
-        module = Supervised(
+        module = _learner(self.experiment.task)(
             self.experiment.name,
             network.to(memory_format=precision.memory_format),  # type: ignore[call-overload]
             self.objective,
@@ -142,7 +143,7 @@ class _Run:
         resume = last if last.exists() and _readable(last) else None
         journal = self._journal(precision, network) if self.first else None
         projector = Projector(journal) if journal else None
-        trainer = self._trainer(precision, best, ResumePoint(last), journal)
+        trainer = self._trainer(precision, best, ResumePoint(last), journal, module.automatic_optimization)
         status: Status = "KILLED"
         try:
             self._split_evenly(trainer.world_size)
@@ -193,7 +194,7 @@ class _Run:
         return replace(chosen, memory_format=torch.contiguous_format) if trainer.strategy == "fsdp" else chosen
 
     def _trainer(
-        self, precision: Precision, best: BestWeights, resume: ResumePoint, journal: Journal | None
+        self, precision: Precision, best: BestWeights, resume: ResumePoint, journal: Journal | None, automatic: bool
     ) -> pl.Trainer:
         training, machine = self.experiment.training, self.experiment.trainer
         title = f"{self.experiment.name}, seed {self.seed}"
@@ -210,12 +211,13 @@ class _Run:
         return pl.Trainer(
             accelerator=machine.accelerator,
             devices=machine.devices,
-            strategy=_strategy(machine),
+            strategy=_strategy(machine, automatic),
             num_nodes=machine.num_nodes,
             precision=precision.lightning,  # type: ignore[arg-type]
             max_epochs=training.budget.epochs or -1,
             max_steps=training.budget.steps or -1,
-            gradient_clip_val=training.gradient_clip,
+            # A task that steps by itself clips by itself; Lightning would refuse.
+            gradient_clip_val=training.gradient_clip if automatic else None,
             accumulate_grad_batches=training.accumulate,
             callbacks=[*callbacks, best, resume],
             logger=_JournalLogger(journal) if journal else False,
@@ -260,7 +262,7 @@ class _Run:
         found = self.objective.predict(network, module.validation_split, torch.device("cpu"))
         pq.write_table(found.table(self.seed).drop_columns(["seed"]), self.folder / "validation.parquet")
         _write_curves(read(journal.path), self.folder / "curves.csv")
-        for file in ("curves.csv", "validation.parquet"):
+        for file in ("curves.csv", "validation.parquet", *module.write(self.folder)):
             journal.artifact(self.folder / file, "training")
 
     def _summary(self, module: Supervised, trainer: pl.Trainer, journal: Journal) -> dict[str, Any]:
@@ -322,11 +324,20 @@ def _first_seed(source: Path) -> int:
     return seeds[0]
 
 
-def _strategy(machine: Trainer) -> str | ModelParallelStrategy:
+def _strategy(machine: Trainer, automatic: bool) -> str | ModelParallelStrategy:
     if machine.strategy != "fsdp":
+        if not automatic and (machine.strategy == "ddp" or machine.devices != 1 or machine.num_nodes > 1):
+            # While one of two players steps, the other's weights get no gradient.
+            return "ddp_find_unused_parameters_true"
         return machine.strategy
     assert isinstance(machine.devices, int)
     return sharding.strategy(machine.devices * machine.num_nodes)
+
+
+def _learner(task: str) -> type[Supervised]:
+    module, _, name = TASKS[task].learner.partition(":")
+    learner: type[Supervised] = getattr(importlib.import_module(module), name)
+    return learner
 
 
 def _is_first_process() -> bool:

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 from quintet.errors import unknown
 
+SUPERVISED = "quintet.tasks.supervised:Supervised"
+
 
 @dataclass(frozen=True)
 class Task:
     """One task of the catalogue.
 
     It fits data of one of `kinds` whose `target` is the given one. `primary` is the metric that ranks,
-    `higher_is_better` its direction; `baselines` are always run beside the networks, by kind of data.
+    `higher_is_better` its direction; `baselines` are always run beside the networks, by kind of data. Networks are of
+    the given `contract` (see `models.member`); `learner` names the LightningModule that trains them.
     """
 
     path: str
@@ -23,6 +26,8 @@ class Task:
     primary: str
     higher_is_better: bool
     baselines: dict[str, tuple[str, ...]]
+    contract: str = "encoder"
+    learner: str = SUPERVISED
 
 
 TASKS: dict[str, Task] = {
@@ -68,6 +73,40 @@ TASKS: dict[str, Task] = {
         primary="masked_accuracy",
         higher_is_better=True,
         baselines={"text": ("most-frequent",)},
+    ),
+    "generation": Task(
+        path="quintet.tasks.generation:Generation",
+        title="Image generation",
+        kinds=("image",),
+        target="class",
+        metrics=(
+            "coverage",
+            "frechet_distance",
+            "kernel_distance",
+            "precision",
+            "recall",
+            "density",
+            "classifier_score",
+            "class_accuracy",
+            "copied",
+        ),
+        primary="coverage",
+        higher_is_better=True,
+        baselines={"image": ("noise", "class-gaussians")},
+        contract="generator",
+        learner="quintet.tasks.game:Game",
+    ),
+    "inpainting": Task(
+        path="quintet.tasks.inpainting:Inpainting",
+        title="Inpainting",
+        kinds=("image",),
+        target="class",
+        metrics=("psnr", "ssim", "absolute_error"),
+        primary="psnr",
+        higher_is_better=True,
+        baselines={"image": ("mean-fill", "biharmonic")},
+        contract="translator",
+        learner="quintet.tasks.inpainting.repair:Repair",
     ),
 }
 

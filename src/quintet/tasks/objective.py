@@ -87,6 +87,9 @@ class Objective(ABC):
     def measures(self, found: Predictions) -> dict[str, Measure]:
         """The task's metrics as functions of resampled examples."""
 
+    def ready(self) -> None:  # noqa: B027 (most objectives need nothing)
+        """What takes a while before the first step and is no part of a network's training."""
+
     def called(self, network: nn.Module) -> nn.Module:
         """`network` as it can be called with inputs alone, to measure its work and its speed."""
         return network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from quintet.data.spec import Split
 from quintet.errors import UserError
-from quintet.tasks.objective import Objective
+from quintet.tasks.objective import Objective, Predictions
 from quintet.training.batches import Batch, Batches, step_seed
 from quintet.training.optim import optimiser, rate
 from quintet.training.settings import Training
@@ -109,6 +110,7 @@ class Supervised(pl.LightningModule):
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
     def on_train_start(self) -> None:
+        self.objective.ready()
         self._started = time.monotonic()
 
     def on_train_end(self) -> None:
@@ -146,6 +148,7 @@ class Supervised(pl.LightningModule):
         with self.trainer.precision_plugin.val_step_context():
             found = self.objective.predict(self.network, self.validation_split, self.device)
         self.network.train()
+        self.watched(found)
         self.log_dict(
             {
                 "train_loss": self._mean_over_processes(self._loss_sum / max(1, self._loss_count)),
@@ -157,6 +160,13 @@ class Supervised(pl.LightningModule):
             rank_zero_only=False,
         )
         self._loss_sum, self._loss_count = 0.0, 0
+
+    def watched(self, found: Predictions) -> None:
+        """What else is to be learnt from a validation; nothing here."""
+
+    def write(self, folder: Path) -> list[str]:
+        """Write what else a training leaves for a reader; the names of the files."""
+        return []
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.fetch_losses()

@@ -77,6 +77,24 @@ class Augment(Settings):
     erase: Fraction = Field(0.0, description="share of images in which a rectangle is blanked")
 
 
+class Adversarial(Settings):
+    """How a generator is trained (`training/adversarial.py`); tasks without one do not read it.
+
+    Penalties are weights, zero for none, and are taken on every `penalty_every`-th step, as much larger then.
+    """
+
+    loss: Literal["minimax", "non-saturating", "hinge", "wasserstein", "least-squares"] = "non-saturating"
+    discriminator_lr: PositiveFloat | None = None
+    discriminator_steps: PositiveInt = 1
+    r1: NonNegativeFloat = 0.0
+    gradient_penalty: NonNegativeFloat = 0.0
+    path_length: NonNegativeFloat = 0.0
+    reconstruction: NonNegativeFloat = 100.0
+    penalty_every: PositiveInt = 1
+    average: Fraction = 0.995
+    augment: tuple[Literal["colour", "translation", "cutout"], ...] = Field((), strict=False)
+
+
 class EarlyStopping(Settings):
     """Stop after so many epochs without a better validation metric."""
 
@@ -97,4 +115,5 @@ class Training(Settings):
     label_smoothing: Fraction = 0.0
     gradient_clip: PositiveFloat | None = None
     augment: Augment = Augment()
+    adversarial: Adversarial = Adversarial()
     early_stopping: EarlyStopping | None = None

@@ -9,59 +9,86 @@ Two readings belong beside each distance: the *floor*, which is real images agai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quintet.evaluation.statistics import LEVEL, Estimate
-
 Floats = NDArray[np.float64]
-# (rows of real, rows of made) to a figure; the rows are those of one resample.
-RowMetric = Callable[[NDArray[np.int64], NDArray[np.int64]], float]
 
 NEIGHBOURS = 5
 
 
-def frechet_distance(real: ArrayLike, made: ArrayLike) -> float:
+class FrechetDistance:
     """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), of means and covariances (Heusel et al. 2017, eq. 6: FID).
 
     Squared units of the features. Biased upwards for few images, by about the number of features over that of images:
     compare figures of equally many.
     """
-    (mean1, root1), (mean2, root2) = _moments(_features(real)), _moments(_features(made))
-    # tr (S1 S2)^(1/2) is the nuclear norm of S1^(1/2) S2^(1/2), which needs no root of a product that is not symmetric.
+
+    def __init__(self, real: ArrayLike, made: ArrayLike) -> None:
+        self.real, self.made = _features(real), _features(made)
+        assert self.real.shape == self.made.shape, "a row is a pair of a real and a made image"
+
+    def __call__(self, weights: Floats) -> Floats:
+        """One distance for each row of `weights` [resample pair]."""
+        (mean1, root1), (mean2, root2) = (_moments(features, weights) for features in (self.real, self.made))
+        # tr (S1 S2)^(1/2) is the nuclear norm of S1^(1/2) S2^(1/2), which needs no root of an asymmetric product.
+        cross = np.linalg.svd(root1 @ root2, compute_uv=False).sum(-1)
+        spread = np.square(root1).sum((1, 2)) + np.square(root2).sum((1, 2))
+        return np.asarray((np.square(mean1 - mean2).sum(1) + spread - 2 * cross).clip(0))
+
+
+def _moments(features: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """For each row of weights the mean [resample feature] and the symmetric root of the covariance."""
+    count = weights.sum(1)[:, None]
+    mean = weights @ features / count
+    products = (features[:, :, None] * features[:, None, :]).reshape(len(features), -1)
+    second = (weights @ products).reshape(-1, features.shape[1], features.shape[1]) / count[:, :, None]
+    covariance = (second - mean[:, :, None] * mean[:, None, :]) * (count / (count - 1))[:, :, None]
+    values, vectors = np.linalg.eigh(covariance)
+    return mean, (vectors * np.sqrt(values.clip(0))[:, None, :]) @ vectors.transpose(0, 2, 1)
+
+
+def frechet_distance(real: ArrayLike, made: ArrayLike) -> float:
+    """The same between all images of both, of which there may be different numbers."""
+    x, y = _features(real), _features(made)
+    (mean1, root1), (mean2, root2) = (_moments(features, np.ones((1, len(features)))) for features in (x, y))
     cross = np.linalg.svd(root1 @ root2, compute_uv=False).sum()
     distance = np.square(mean1 - mean2).sum() + np.square(root1).sum() + np.square(root2).sum() - 2 * cross
     return max(0.0, float(distance))
 
 
-def _moments(features: Floats) -> tuple[Floats, Floats]:
-    """Mean, and the symmetric root of the covariance."""
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(features, rowvar=False)))
-    return features.mean(0), (vectors * np.sqrt(values.clip(0))) @ vectors.T
-
-
-def kernel_distance(real: ArrayLike, made: ArrayLike) -> float:
-    """The squared maximum mean discrepancy with kernel (x.y / d + 1)^3, unbiased (Binkowski et al. 2018, sec. 4.1:
-    KID).
+class KernelDistance:
+    """The squared maximum mean discrepancy with kernel (x.y / d + 1)^3, unbiased (Binkowski et al. 2018, 4.1: KID).
 
     Zero on average where both come from one distribution, so it can be negative.
     """
-    x, y = _features(real), _features(made)
-    return _discrepancy(_kernel(x, x), _kernel(y, y), _kernel(x, y))
+
+    def __init__(self, real: ArrayLike, made: ArrayLike) -> None:
+        x, y = _features(real), _features(made)
+        self.xx, self.yy, self.xy = _kernel(x, x), _kernel(y, y), _kernel(x, y)
+
+    def __call__(self, weights: Floats) -> Floats:
+        """One distance for each row of `weights` [resample pair]."""
+        count = weights.sum(1)
+
+        def mean_of_pairs(kernel: Floats) -> Floats:
+            total = ((weights @ kernel) * weights).sum(1) - weights @ np.diag(kernel)
+            return np.asarray(total / (count * (count - 1)))
+
+        across = ((weights @ self.xy) * weights).sum(1) / count**2
+        return np.asarray(mean_of_pairs(self.xx) + mean_of_pairs(self.yy) - 2 * across)
 
 
 def _kernel(x: Floats, y: Floats) -> Floats:
     return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
 
 
-def _discrepancy(xx: Floats, yy: Floats, xy: Floats) -> float:
-    def mean_of_pairs(kernel: Floats) -> float:
-        return float((kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1)))
-
-    return mean_of_pairs(xx) + mean_of_pairs(yy) - 2 * float(xy.mean())
+def kernel_distance(real: ArrayLike, made: ArrayLike) -> float:
+    """The same between all images of both; there must be equally many."""
+    found = KernelDistance(real, made)
+    return float(found(np.ones((1, len(found.xx))))[0])
 
 
 @dataclass(frozen=True)
@@ -130,73 +157,16 @@ def copied(made: Neighbours, test: Neighbours, share: float = 0.01) -> Floats:
     return np.asarray(made.distance < np.quantile(test.distance, share), np.float64)
 
 
-def classifier_score(probabilities: ArrayLike) -> float:
+def classifier_scores(probabilities: ArrayLike, weights: Floats) -> Floats:
     """exp E KL(p(y|x) || p(y)), from class probabilities [image class] (Salimans et al. 2016, sec. 4: Inception score).
 
     From 1 to the number of classes, which it reaches where each image is of one class and all classes are equally
     frequent.
     """
-    p = np.asarray(probabilities, np.float64)
-    logs = np.log(p.clip(1e-12)) - np.log(p.mean(0).clip(1e-12))
-    return float(np.exp((p * logs).sum(1).mean()))
-
-
-def class_entropy(classes: ArrayLike, num_classes: int) -> float:
-    """How evenly made images spread over the classes: 1 for all alike, 0 where there is one class only."""
-    counts = np.bincount(np.asarray(classes, np.int64), minlength=num_classes)
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum() / np.log(num_classes)) if num_classes > 1 else 1.0
-
-
-def frechet_estimate(
-    real: ArrayLike, made: Sequence[ArrayLike], *, resamples: int, level: float = LEVEL, seed: int = 0
-) -> Estimate:
-    """The Fréchet distance averaged over seeds, each of which made one array of `made`, with its interval."""
-    x = _features(real)
-    ys = [_features(y) for y in made]
-
-    def metric(index: int) -> RowMetric:
-        return lambda rows, its: frechet_distance(x[rows], ys[index][its])
-
-    return _row_estimate([metric(i) for i in range(len(ys))], len(x), [len(y) for y in ys], resamples, level, seed)
-
-
-def kernel_estimate(
-    real: ArrayLike, made: Sequence[ArrayLike], *, resamples: int, level: float = LEVEL, seed: int = 0
-) -> Estimate:
-    """The kernel distance averaged over seeds, likewise."""
-    x = _features(real)
-    ys = [_features(y) for y in made]
-    xx = _kernel(x, x)
-
-    def metric(index: int) -> RowMetric:
-        yy, xy = _kernel(ys[index], ys[index]), _kernel(x, ys[index])
-        return lambda rows, its: _discrepancy(xx[np.ix_(rows, rows)], yy[np.ix_(its, its)], xy[np.ix_(rows, its)])
-
-    return _row_estimate([metric(i) for i in range(len(ys))], len(x), [len(y) for y in ys], resamples, level, seed)
-
-
-def _row_estimate(
-    metrics: list[RowMetric], reals: int, made: list[int], resamples: int, level: float, seed: int
-) -> Estimate:
-    """Real images (the same for all seeds), made images and seeds are drawn again, each with replacement.
-
-    Both distances grow where images stand twice, so the quantiles are shifted by the mean growth, as
-    `statistics.metric_estimate` does.
-    """
-    rng = np.random.default_rng(seed)
-    values = [metric(np.arange(reals), np.arange(n)) for metric, n in zip(metrics, made, strict=True)]
-    drawn = np.empty((resamples, len(metrics)))
-    for resample in range(resamples):
-        rows = rng.integers(0, reals, reals)
-        for index, (metric, n) in enumerate(zip(metrics, made, strict=True)):
-            drawn[resample, index] = metric(rows, rng.integers(0, n, n))
-    growth = drawn.mean(0) - values
-    of_seed = rng.multinomial(len(metrics), np.full(len(metrics), 1 / len(metrics)), size=resamples) / len(metrics)
-    draws = ((drawn - growth) * of_seed).sum(1)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    value = float(np.mean(values))
-    return Estimate(value, min(value, float(low)), max(value, float(high)), tuple(values))
+    p = np.asarray(probabilities, np.float64).clip(1e-12)
+    share = weights / weights.sum(1, keepdims=True)
+    mean = share @ p
+    return np.asarray(np.exp(share @ (p * np.log(p)).sum(1) - (mean * np.log(mean)).sum(1)))
 
 
 def _features(rows: ArrayLike) -> Floats:

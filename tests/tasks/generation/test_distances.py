@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from quintet.evaluation.generation import (
+from quintet.evaluation.statistics import Figure, estimate
+from quintet.tasks.generation.distances import (
+    FrechetDistance,
+    KernelDistance,
     Neighbours,
-    class_entropy,
-    classifier_score,
+    classifier_scores,
     copied,
     frechet_distance,
-    frechet_estimate,
     kernel_distance,
-    kernel_estimate,
     manifolds,
     nearest,
 )
@@ -60,7 +60,7 @@ class TestFrechetDistance:
 
 class TestKernelDistance:
     def test_is_the_mean_over_pairs_that_are_two(self):
-        real, made = gaussian(5), gaussian(4, seed=1)
+        real, made = gaussian(5), gaussian(5, seed=1)
 
         def k(a, b):
             return (a @ b / 4 + 1) ** 3
@@ -135,36 +135,39 @@ class TestMemory:
 
 
 def test_the_classifier_score_runs_from_one_to_the_number_of_classes():
-    assert classifier_score(np.full((20, 4), 0.25)) == pytest.approx(1)
-    assert classifier_score(np.tile(np.eye(4)[:1], (20, 1))) == pytest.approx(1)
-    assert classifier_score(np.tile(np.eye(4), (5, 1))) == pytest.approx(4)
+    def score(probabilities):
+        return classifier_scores(probabilities, np.ones((1, len(probabilities))))[0]
 
-
-def test_class_entropy_tells_a_missing_class():
-    assert class_entropy([0, 1, 2, 3], 4) == pytest.approx(1)
-    assert class_entropy([0, 0, 0, 0], 4) == 0
-    assert class_entropy([0, 1, 2, 2], 4) == pytest.approx(1.5 / 2)
+    assert score(np.full((20, 4), 0.25)) == pytest.approx(1)
+    assert score(np.tile(np.eye(4)[:1], (20, 1))) == pytest.approx(1)
+    assert score(np.tile(np.eye(4), (5, 1))) == pytest.approx(4)
 
 
 class TestIntervals:
-    def test_are_those_of_the_plain_figure_and_hold_the_truth(self):
-        real, made = gaussian(200, 3), [gaussian(200, 3, mean=1, seed=s) for s in (1, 2, 3)]
-        found = frechet_estimate(real, made, resamples=60)
-        assert found.per_seed == pytest.approx([frechet_distance(real, m) for m in made])
-        assert found.low < found.value < found.high
-        assert found.low < 3 < found.high  # three features, each one apart
-        assert found == frechet_estimate(real, made, resamples=60)
+    """A row is a pair of a real and a made image, so weights resample both."""
 
-    def test_narrow_with_more_images(self):
+    def test_weights_count_pairs_again(self):
+        real, made = gaussian(12, 3), gaussian(12, 3, mean=1, seed=1)
+        weights = RNG(3).integers(0, 3, (4, 12)).astype(np.float64)
+        found = FrechetDistance(real, made)(weights)
+        for row, value in zip(weights.astype(int), found, strict=True):
+            expected = frechet_distance(real.repeat(row, axis=0), made.repeat(row, axis=0))
+            assert value == pytest.approx(expected, rel=1e-6)
+
+    @pytest.mark.parametrize(("distance", "truth"), [(FrechetDistance, 3.0), (KernelDistance, None)])
+    def test_hold_the_truth_and_narrow_with_more_images(self, distance, truth):
         widths = []
         for count in (40, 640):
-            found = frechet_estimate(gaussian(count), [gaussian(count, mean=1, seed=1)], resamples=60)
-            widths.append(found.high - found.low)
+            measure = Figure(distance(gaussian(count, 3), gaussian(count, 3, mean=1, seed=1)))
+            found = estimate([measure], count, resamples=60)
             assert found.low <= found.value <= found.high
-        assert widths[1] < 0.5 * widths[0]
+            if truth is not None:
+                assert found.low < truth < found.high
+            widths.append(found.high - found.low)
+        assert widths[1] < 0.6 * widths[0]
 
     def test_are_not_shifted_by_images_that_stand_twice(self):
         """A resample has about two thirds of the images, which alone would lift both distances."""
-        real, made = gaussian(60, 10), gaussian(60, 10, seed=1)
-        found = kernel_estimate(real, [made], resamples=60)
+        measure = Figure(KernelDistance(gaussian(60, 10), gaussian(60, 10, seed=1)))
+        found = estimate([measure], 60, resamples=60)
         assert found.low < 0 < found.high

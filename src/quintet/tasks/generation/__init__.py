@@ -1,0 +1,235 @@
+"""Generation: making images like those of the data, by adversarial training or by likelihood, ranked by coverage.
+
+Row i of the predictions pairs test image i with made image i, whose latent is the i-th of a fixed sequence and whose
+class, for a conditional network, is that of test image i. The two of a pair have nothing else in common, so
+resampling rows resamples both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from quintet.data.spec import DataSpec, Split
+from quintet.evaluation.statistics import Figure, Mean, Measure
+from quintet.models.build import build_generator
+from quintet.tasks import pictures
+from quintet.tasks.generation import distances
+from quintet.tasks.generation.judge import Judge, judge_of
+from quintet.tasks.objective import Objective, Predictions
+from quintet.training.adversarial import GAMES
+from quintet.training.inputs import BlackToWhite
+from quintet.training.settings import Training
+
+# Made at once.
+_BATCH = 256
+# Steps between two latents, and how many such pairs are shown.
+_STEPS, _PAIRS = 10, 5
+
+
+@dataclass(frozen=True)
+class Made(Predictions):
+    """Made images beside real ones; see the module. `target` and `prediction` are classes, as the judge sees them.
+
+    images      uint8 [example channel height width], as made
+    real        features of the real images [example feature]
+    features    those of the made images, likewise
+    between     uint8 [pair step channel height width], images of latents on the way from one to another
+    """
+
+    images: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+    real: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    features: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    probabilities: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    between: NDArray[np.uint8] | None = None
+
+
+class Drawn(nn.Module):
+    """As many made images as it is given: what a generator's work and speed are measured on."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        latent = torch.zeros(len(images), self.network.latent_dim, device=images.device)  # type: ignore[call-overload]
+        labels = torch.zeros(len(images), dtype=torch.long, device=images.device)
+        made: Tensor = self.network.generate(latent, labels if self.network.conditional else None)  # type: ignore[operator]
+        return made
+
+
+class Generation(Objective):
+    """Networks make images from latents; they have a discriminator or a loss of their own (`layers.generative`)."""
+
+    def __init__(self, spec: DataSpec, prepared: Path | None = None, vocabulary: Path | None = None) -> None:
+        super().__init__(spec, prepared, vocabulary)
+        self.inputs = BlackToWhite(spec, prepared)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """The network whose features and classes images are compared by; trained when first asked for, and kept."""
+        return judge_of(self.spec, self.inputs.load("train"))
+
+    def ready(self) -> None:
+        _ = self.judge
+
+    def network(self, model: Mapping[str, Any]) -> nn.Module:
+        return build_generator(model, self.spec.shape, len(self.spec.classes))
+
+    def called(self, network: nn.Module) -> nn.Module:
+        return Drawn(network)
+
+    def loss(self, network: nn.Module, inputs: Tensor, targets: Tensor, training: Training) -> Tensor:
+        """The likelihood's loss, or the sum of both players'; a game's steps are made in `game`."""
+        labels = targets if network.conditional else None
+        if hasattr(network, "loss"):
+            likelihood: Tensor = network.loss(inputs, labels).mean()  # type: ignore[operator]
+            return likelihood
+        game = GAMES[training.adversarial.loss]
+        fake = network.generator(torch.randn(len(inputs), network.latent_dim), labels)  # type: ignore[operator, call-overload]
+        real_logits, fake_logits = (network.discriminator(images, labels) for images in (inputs, fake))  # type: ignore[operator]
+        return game.discriminator(real_logits, fake_logits) + game.generator(fake_logits)
+
+    def predict(self, network: nn.Module, split: Split, device: torch.device) -> Made:
+        labels = torch.from_numpy(np.array(split.targets))
+        latent = latents(len(split), int(network.latent_dim))  # type: ignore[arg-type]
+        between = self.make(network, way(latent), labels[:_PAIRS].repeat_interleave(_STEPS), device)
+        images = self.make(network, latent, labels, device)
+        return self.beside(images, split, bool(network.conditional), between.reshape(_PAIRS, _STEPS, *self.spec.shape))
+
+    @torch.inference_mode()
+    def make(
+        self, network: nn.Module, latent: Tensor, labels: Tensor, device: torch.device
+    ) -> UInt8[np.ndarray, "image channel height width"]:
+        """Images of `latent` by `network`, in eval mode, as bytes."""
+        assert not network.training
+        made = []
+        for start in range(0, len(latent), _BATCH):
+            its = labels[start : start + _BATCH].to(device) if network.conditional else None
+            images = network.generate(latent[start : start + _BATCH].to(device), its)  # type: ignore[operator]
+            made.append(((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu())
+        return np.asarray(torch.cat(made).numpy())
+
+    def beside(
+        self, images: NDArray[np.uint8], split: Split, conditional: bool, between: NDArray[np.uint8] | None = None
+    ) -> Made:
+        """Made images (as many as the split has) compared with those of the split and with the training images."""
+        real, _ = self.judge.look(np.asarray(split.inputs))
+        features, probabilities = self.judge.look(images)
+        found = distances.manifolds(real, features)
+        train = np.asarray(self.inputs.load("train").inputs).reshape(-1, images[0].size) / 255
+        near = distances.nearest(images.reshape(len(images), -1) / 255, train)
+        usual = distances.nearest(np.asarray(split.inputs).reshape(len(split), -1) / 255, train)
+        classes, seen = np.array(self.spec.classes), probabilities.argmax(1)
+        more: dict[str, NDArray[Any]] = {
+            "precise": found.precise,
+            "recalled": found.recalled,
+            "density": found.density,
+            "copied": distances.copied(near, usual),
+            "nearest_train_distance": near.distance,
+            "seen": seen,
+        }
+        if conditional:
+            more["of_class"] = (seen == np.asarray(split.targets)).astype(np.float64)
+        return Made(
+            ids=np.asarray(split.ids),
+            target=classes[np.asarray(split.targets)],
+            prediction=classes[seen],
+            score=found.covered,
+            weight=np.ones(len(split)),
+            right=found.covered > 0,
+            loss=distances.frechet_distance(real, features),
+            more=more,
+            images=images,
+            real=real,
+            features=features,
+            probabilities=probabilities,
+            between=between,
+        )
+
+    def measures(self, found: Predictions) -> dict[str, Measure]:
+        assert isinstance(found, Made)
+        more = found.more
+        measures: dict[str, Measure] = {
+            "coverage": Mean(found.score),
+            "frechet_distance": Figure(distances.FrechetDistance(found.real, found.features), (0.0, np.inf)),
+            "kernel_distance": Figure(distances.KernelDistance(found.real, found.features)),
+            "precision": Mean(more["precise"]),
+            "recall": Mean(more["recalled"]),
+            "density": Mean(more["density"]),
+            "classifier_score": Figure(
+                lambda weights: distances.classifier_scores(found.probabilities, weights),
+                (1.0, float(len(self.spec.classes))),
+            ),
+            "copied": Mean(more["copied"]),
+        }
+        if "of_class" in more:
+            measures["class_accuracy"] = Mean(more["of_class"])
+        return measures
+
+    def write(self, folder: Path, found: Mapping[int, Predictions]) -> list[str]:
+        """`generation.json`: what the figures are to be read beside; pictures of each seed's images."""
+        files = ["generation.json"]
+        first = next(iter(found.values()))
+        assert isinstance(first, Made)
+        counts = {}
+        for seed, made in found.items():
+            assert isinstance(made, Made)
+            counts[str(seed)] = np.bincount(made.more["seen"], minlength=len(self.spec.classes)).tolist()
+            pictures.save(
+                pictures.grid(pictures.sorted_by_class(made.images, made.more["seen"])),
+                folder / f"samples-seed-{seed}.png",
+            )
+            files.append(f"samples-seed-{seed}.png")
+            if made.between is not None:
+                pictures.save(pictures.grid(made.between), folder / f"interpolation-seed-{seed}.png")
+                files.append(f"interpolation-seed-{seed}.png")
+        beside = {
+            "features": f"a network trained here on {self.spec.name}, for use within one report",
+            "judge_accuracy": self.judge.accuracy,
+            "images": len(first),
+            "floor": self._bounds(first, "train"),
+            "ceiling": self._bounds(first, "noise"),
+            "classes": list(self.spec.classes),
+            "made_of_class": counts,
+        }
+        (folder / "generation.json").write_text(json.dumps(beside, indent=1), encoding="utf8")
+        return files
+
+    def _bounds(self, found: Made, what: str) -> dict[str, float]:
+        """Distances of real images to training images (the floor), or to noise (the ceiling)."""
+        if what == "train":
+            train = self.inputs.load("train").inputs
+            images = np.asarray(train[np.random.default_rng(0).permutation(len(train))[: len(found)]])
+        else:
+            images = np.random.default_rng(0).integers(0, 256, found.images.shape, np.uint8)
+        features, _ = self.judge.look(images)
+        real = found.real[: len(features)]
+        return {
+            "frechet_distance": distances.frechet_distance(real, features),
+            "kernel_distance": distances.kernel_distance(real, features),
+            "coverage": float(distances.manifolds(real, features).covered.mean()),
+        }
+
+
+def latents(count: int, latent_dim: int) -> Tensor:
+    """The first `count` of one fixed sequence of latents, the same for every seed and every epoch."""
+    return torch.from_numpy(np.random.default_rng(0).standard_normal((count, latent_dim), np.float32))
+
+
+def way(latent: Tensor) -> Tensor:
+    """From each of the first latents to the next, along the great circle, where latents are as likely as the ends."""
+    ends = latent[torch.arange(_PAIRS + 1) % len(latent)]
+    angle = torch.linspace(0, torch.pi / 2, _STEPS)
+    start, end = ends[:-1, None], ends[1:, None]
+    return (start * angle.cos()[:, None] + end * angle.sin()[:, None]).flatten(0, 1)

@@ -1,0 +1,142 @@
+"""Inpainting: what a square hole in an image held, ranked by the peak signal-to-noise ratio within the hole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from quintet.data.spec import DataSpec, Split
+from quintet.evaluation.statistics import Mean, Measure
+from quintet.models.build import build_translator
+from quintet.tasks import pictures
+from quintet.tasks.objective import Objective, Predictions
+from quintet.training.inputs import BlackToWhite
+from quintet.training.settings import Training
+
+# A hole that is filled to the last bit has no noise; images have 8 bits, so this is beyond any real repair.
+_MOST_DB = 60.0
+_BATCH, _SHOWN = 256, 10
+
+
+@dataclass(frozen=True)
+class Repaired(Predictions):
+    """`score` is the PSNR in each image's hole, in dB; `images` uint8 [example channel height width] are repaired."""
+
+    images: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+    originals: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+
+
+class Inpainting(Objective):
+    """Networks translate images with a hole, which is grey (0), to images without (`models.layers.generative`)."""
+
+    def __init__(self, spec: DataSpec, prepared: Path | None = None, vocabulary: Path | None = None) -> None:
+        super().__init__(spec, prepared, vocabulary)
+        self.inputs = BlackToWhite(spec, prepared)
+
+    def network(self, model: Mapping[str, Any]) -> nn.Module:
+        return build_translator(model, self.spec.shape)
+
+    def called(self, network: nn.Module) -> nn.Module:
+        return network.translator  # type: ignore[return-value]
+
+    def loss(self, network: nn.Module, inputs: Tensor, targets: Tensor, training: Training) -> Tensor:
+        """The mean absolute error, and what the discriminator says; the game's steps are made in `repair`."""
+        hole = holes(len(inputs), self.spec.shape, np.random.default_rng(0))
+        broken = inputs.masked_fill(hole, 0.0)
+        whole: Tensor = network.translator(broken)  # type: ignore[operator]
+        verdicts: Tensor = network.discriminator(broken, whole)  # type: ignore[operator]
+        return (whole - inputs).abs().mean() + verdicts.mean()
+
+    @torch.inference_mode()
+    def predict(self, network: nn.Module, split: Split, device: torch.device) -> Repaired:
+        assert not network.training
+        originals = torch.from_numpy(np.array(split.inputs))
+        filled = []
+        hole = self.holes_of(split)
+        for start in range(0, len(split), _BATCH):
+            images = self.inputs.network_input(originals[start : start + _BATCH]).to(device)
+            broken = images.masked_fill(hole[start : start + _BATCH].to(device), 0.0)
+            filled.append(((network.translator(broken).float() + 1) * 127.5).round().clamp(0, 255).cpu())  # type: ignore[operator]
+        return self.repaired(torch.cat(filled).to(torch.uint8).numpy(), split)
+
+    def holes_of(self, split: Split) -> Tensor:
+        """The holes of a split's images, always the same."""
+        return holes(len(split), self.spec.shape, np.random.default_rng(0))
+
+    def repaired(self, filled: NDArray[np.uint8], split: Split) -> Repaired:
+        """What `filled` images (of which the holes count) are worth as repairs of a split."""
+        originals, hole = np.array(split.inputs), self.holes_of(split).numpy()
+        images = np.where(hole, filled, originals)
+        error = (images.astype(np.float64) - originals) / 255
+        inside = hole.reshape(len(hole), -1).sum(1) * originals.shape[1]
+        squared = np.square(error).reshape(len(error), -1).sum(1) / inside
+        absolute = np.abs(error).reshape(len(error), -1).sum(1) / inside
+        psnr = np.minimum(_MOST_DB, -10 * np.log10(np.maximum(squared, 1e-12)))
+        classes = np.array(self.spec.classes)[np.asarray(split.targets)]
+        return Repaired(
+            ids=np.asarray(split.ids),
+            target=classes,
+            prediction=np.array([f"{value:.1f} dB" for value in psnr]),
+            score=psnr,
+            weight=np.ones(len(split)),
+            # Half of the range off, on average over the hole, is no repair.
+            right=psnr > 20,
+            loss=float(absolute.mean()),
+            more={"absolute_error": absolute, "ssim": _ssim(images, originals)},
+            images=images,
+            originals=originals,
+        )
+
+    def measures(self, found: Predictions) -> dict[str, Measure]:
+        return {
+            "psnr": Mean(found.score),
+            "ssim": Mean(found.more["ssim"]),
+            "absolute_error": Mean(found.more["absolute_error"]),
+        }
+
+    def write(self, folder: Path, found: Mapping[int, Predictions]) -> list[str]:
+        """For each seed the first images: with the hole, repaired, as they were."""
+        files = []
+        for seed, one in found.items():
+            assert isinstance(one, Repaired)
+            hole = holes(len(one), self.spec.shape, np.random.default_rng(0)).numpy()
+            broken = np.where(hole, np.uint8(128), one.originals)
+            rows = np.stack([images[:_SHOWN] for images in (broken, one.images, one.originals)])
+            file = f"repairs-seed-{seed}.png"
+            pictures.save(pictures.grid(rows), folder / file)
+            files.append(file)
+        return files
+
+
+def holes(count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Bool[Tensor, "image 1 height width"]:
+    """True within a square of half the shorter side, anywhere inside each image (Pathak et al. 2016, sec. 3.3)."""
+    _, height, width = shape
+    side = max(1, min(height, width) // 2)
+    top = rng.integers(0, height - side + 1, count)[:, None, None, None]
+    left = rng.integers(0, width - side + 1, count)[:, None, None, None]
+    rows, columns = np.arange(height)[:, None], np.arange(width)
+    return torch.from_numpy((rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side))
+
+
+def _ssim(images: NDArray[np.uint8], originals: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Structural similarity of each pair of whole images (Wang et al. 2004), in a window that fits the smaller side."""
+    window = min(11, (min(images.shape[2:]) - 1) // 2 * 2 + 1)
+    found = structural_similarity_index_measure(
+        torch.from_numpy(images).float(),
+        torch.from_numpy(originals).float(),
+        gaussian_kernel=False,
+        kernel_size=window,
+        data_range=255.0,
+        reduction="none",
+    )
+    assert isinstance(found, Tensor)
+    return found.double().numpy().reshape(len(images))
