@@ -11,7 +11,7 @@ import pytest
 from pipelines.servers import free_port
 from tests.end_to_end.conftest import Project, stages_run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 EXPERIMENT = "digits-lenet"
 PROCESSES = {"accelerator": "cpu", "devices": 2, "strategy": "ddp", "num_nodes": 1, "precision": "32-true"}
@@ -27,6 +27,7 @@ def curve(project: Project) -> list[dict[str, float]]:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[dict[str, float]]]:
     """A project, and the curve of one process."""
     project = Project(tmp_path_factory.mktemp("alone"))
+    assert runs(project) == 0
     project.edit(["seeds"], [0])
     project.edit(["trainer"], {**PROCESSES, "devices": 1, "strategy": "auto"})
     project.dvc("repro", "-s", "prepare@digits")
@@ -43,6 +44,7 @@ def trained_by_two(alone: tuple[Project, list[dict[str, float]]], runs_before: i
         assert other == pytest.approx(each, rel=1e-4, abs=1e-5)
     run = json.loads((project.root / f"outputs/runs/{EXPERIMENT}/train/seed-0/run.json").read_text(encoding="utf8"))
     assert run["environment"]["devices"] == 2
+    project.quintet("sync")  # what a slow machine could not send in time
     assert runs(project) == runs_before + 1
 
 
@@ -77,5 +79,4 @@ def runs(project: Project) -> int:
 
     store = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
     experiment = store.get_experiment_by_name("classification")
-    assert experiment is not None
-    return len(store.search_runs([experiment.experiment_id]))
+    return 0 if experiment is None else len(store.search_runs([experiment.experiment_id]))
