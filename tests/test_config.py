@@ -342,17 +342,29 @@ def test_any_mapping_is_a_suite_or_one_line(raw):
 STARTED = """\
 pretraining:
   small:
-    data: digits
-    task: classification
-    model: {family: transformer, name: vit, settings: {patch_size: 2, embed_dim: 32, num_heads: 4}}
+    data: prose
+    task: pretraining
+    model: {family: bert, name: bert, settings: {embed_dim: 32, num_layers: 1, num_heads: 4}}
     seeds: [7]
 finetuning:
-  tuned: {data: digits, task: classification, pretrained: small, labels: 0.1}
+  tuned: {data: topics, task: classification, pretrained: small, labels: 0.1}
 """
+STARTS = {
+    "  digits: {set: digits}\n": "  digits: {set: digits}\n  prose: {set: pydoc-prose}\n  topics: {set: pydoc-topics}\n",
+    "  digits: {data: digits, task: classification}\n": "  digits: {data: digits, task: classification}\n"
+    "  prose: {data: prose, task: pretraining}\n  topics: {data: topics, task: classification}\n",
+}
+
+
+def with_start(started: str) -> str:
+    text = SOUND.replace("pretraining: {}\nfinetuning: {}\n", started)
+    for old, new in STARTS.items():
+        text = text.replace(old, new)
+    return text
 
 
 def test_a_fine_tuning_has_the_model_of_its_pretraining(tmp_path):
-    made = check(tmp_path, SOUND.replace("pretraining: {}\nfinetuning: {}\n", STARTED)).experiments
+    made = check(tmp_path, with_start(STARTED)).experiments
     assert list(made) == ["vit", "gru", "small", "tuned"]
     assert made["tuned"].model == made["small"].model
     assert (made["small"].seeds, made["tuned"].seeds) == ((7,), (0, 1))
@@ -372,12 +384,21 @@ def test_a_fine_tuning_has_the_model_of_its_pretraining(tmp_path):
         ("  tuned:", "  gru:", "finetuning.gru: 'gru' stands under experiments as well"),
         ("labels: 0.1", "labels: 0", "finetuning.tuned.labels: is 0; it should be"),
         ("seeds: [7]", "seeds: []", "pretraining.small.seeds: there are no seeds"),
+        (
+            "{family: bert, name: bert, settings: {embed_dim: 32, num_layers: 1, num_heads: 4}}",
+            "{family: rnn, name: gru}",
+            "pretraining.small.model.family: is 'rnn', and only bert is pre-trained",
+        ),
+        (
+            "task: pretraining\n",
+            "task: pretraining\n    training: {label_smoothing: 0.1}\n",
+            "pretraining.small: label_smoothing 0.1 means nothing to pretraining; set it for experiments of classification",
+        ),
         ("pretrained: small", "model: {}", "finetuning.tuned.model: unknown setting 'model'"),
     ],
 )
 def test_what_is_wrong_with_a_fine_tuning_is_told(tmp_path, old, new, told):
-    text = SOUND.replace("pretraining: {}\nfinetuning: {}\n", STARTED.replace(old, new))
-    assert told in complaint(tmp_path, text)
+    assert told in complaint(tmp_path, with_start(STARTED.replace(old, new)))
 
 
 # -- published checkpoints

@@ -189,6 +189,13 @@ def _baseline(name: str, entry: Any, data: Mapping[str, DataEntry], where: Where
 def _fits(made: Experiment, data: DataEntry, where: Where) -> None:
     """Does this model take this data, for this task?"""
     _task_fits(made.task, data, where(made.section, made.name))
+    if made.section == "pretraining" and made.model.family != "bert":
+        at = where(made.section, made.name, "model", "family")
+        raise UserError(at, f"is '{made.model.family}', and only bert is pre-trained", "train others under experiments")
+    if made.training.label_smoothing and not TASKS[made.task].label_smoothing:
+        smoothed = ", ".join(name for name, entry in TASKS.items() if entry.label_smoothing)
+        what = f"label_smoothing {made.training.label_smoothing} means nothing to {made.task}"
+        raise UserError(where(made.section, made.name), what, f"set it for experiments of {smoothed} alone")
     at = where(made.section, made.name, "pretrained" if made.section == "finetuning" else "model")
     architecture = member(made.model.family, made.model.name)
     needed = TASKS[made.task].contract

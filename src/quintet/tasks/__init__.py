@@ -15,7 +15,8 @@ class Task:
 
     It fits data of one of `kinds` whose `target` is the given one. `primary` is the metric that ranks,
     `higher_is_better` its direction; `baselines` are always run beside the networks, by kind of data. Networks are of
-    the given `contract` (see `models.member`); `learner` names the LightningModule that trains them.
+    the given `contract` (see `models.member`); `learner` names the LightningModule that trains them, and
+    `label_smoothing` says whether the loss takes it.
     """
 
     path: str
@@ -28,6 +29,7 @@ class Task:
     baselines: dict[str, tuple[str, ...]]
     contract: str = "encoder"
     learner: str = SUPERVISED
+    label_smoothing: bool = False
 
 
 TASKS: dict[str, Task] = {
@@ -43,6 +45,7 @@ TASKS: dict[str, Task] = {
             "image": ("most-frequent", "logistic-regression"),
             "text": ("most-frequent", "tf-idf", "word-vectors"),
         },
+        label_smoothing=True,
     ),
     "tagging": Task(
         path="quintet.tasks.tagging:Tagging",
@@ -53,6 +56,7 @@ TASKS: dict[str, Task] = {
         primary="entity_f1",
         higher_is_better=True,
         baselines={"text": ("most-frequent-tag",)},
+        label_smoothing=True,
     ),
     "answering": Task(
         path="quintet.tasks.answering:Answering",
