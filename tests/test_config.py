@@ -350,7 +350,8 @@ finetuning:
   tuned: {data: topics, task: classification, pretrained: small, labels: 0.1}
 """
 STARTS = {
-    "  digits: {set: digits}\n": "  digits: {set: digits}\n  prose: {set: pydoc-prose}\n  topics: {set: pydoc-topics}\n",
+    "  digits: {set: digits}\n": "  digits: {set: digits}\n"
+    "  prose: {set: pydoc-prose}\n  topics: {set: pydoc-topics}\n",
     "  digits: {data: digits, task: classification}\n": "  digits: {data: digits, task: classification}\n"
     "  prose: {data: prose, task: pretraining}\n  topics: {data: topics, task: classification}\n",
 }
@@ -392,7 +393,7 @@ def test_a_fine_tuning_has_the_model_of_its_pretraining(tmp_path):
         (
             "task: pretraining\n",
             "task: pretraining\n    training: {label_smoothing: 0.1}\n",
-            "pretraining.small: label_smoothing 0.1 means nothing to pretraining; set it for experiments of classification",
+            "pretraining.small: label_smoothing 0.1 means nothing to pretraining; set it for experiments of class",
         ),
         ("pretrained: small", "model: {}", "finetuning.tuned.model: unknown setting 'model'"),
     ],
