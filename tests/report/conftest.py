@@ -311,6 +311,28 @@ def _table(reader: Reader, seeds: int) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
+def _explanations(reader: Reader) -> dict[str, Any]:
+    """Of a right answer and a wrong one; the wrong one speaks of its second word."""
+    found = []
+    for number, right in enumerate((True, False)):
+        words = ["[CLS]", *_texts()[number].split(), "[SEP]"]
+        scores = [0.0, *((word == "excellent") - 0.25 * (word == "dull") + 0.01 for word in words[1:-1]), 0.0]
+        attention = np.random.default_rng(number).dirichlet(np.full(len(words), 0.3), len(words)).round(3)
+        found.append(
+            {
+                "id": f"{reader.data}/{number:04d}", "answer": "positive", "truth": "positive" if right else "negative",
+                "right": right, "confidence": 0.93, "gain": sum(scores), "complete": right,
+                "about": [0] if right else [2],
+                "words": [
+                    {"text": word, "space": number > 1, "special": word[0] == "[", "score": score}
+                    for number, (word, score) in enumerate(zip(words, scores, strict=True))
+                ],
+                "attention": attention.tolist() if reader.family == "bert" else None,
+            }
+        )  # fmt: skip
+    return {"seed": 0, "explanations": found}
+
+
 PRIMARY = {"classification": "accuracy", "tagging": "entity_f1", "pretraining": "masked_accuracy"}
 
 
@@ -329,6 +351,9 @@ def write_reader(folder: Path, reader: Reader, seeds: int) -> None:
     for name, value in flat[reader.task].items():
         figures[name] = {"value": value, "low": value, "high": value, "per_seed": [value] * seeds}
     baseline = reader.family == "baseline"
+    explained = not baseline and reader.task != "pretraining"
+    if explained:
+        write_json(folder / "explanations.json", _explanations(reader))
     made = Made(reader.name, reader.family, "bert", reader.title, 2.0, 50_000, 900_000, 20 * reader.labels, 1.5)
     latency = {"1": {"p50": 1.5, "p99": 2.0}, "64": {"p50": 20.0, "p99": 22.0}}
     write_json(
@@ -336,7 +361,8 @@ def write_reader(folder: Path, reader: Reader, seeds: int) -> None:
         {
             "experiment": reader.name, "task": reader.task, "data": reader.data, "family": reader.family,
             "model": reader.title.lower(), "title": reader.title, "primary": PRIMARY[reader.task], "direction": "max",
-            "labelled": round(2000 * reader.labels), "files": [], "metrics": figures, "expect": {},
+            "labelled": round(2000 * reader.labels), "files": ["explanations.json"] if explained else [],
+            "metrics": figures, "expect": {},
             "cost": {"parameters": 50_000, "flops": None if baseline else 900_000, "train_seconds": 20 * reader.labels,
                      "samples_per_second": None if baseline else {"1": 700.0, "64": 3000.0},
                      "latency_ms": None if baseline else latency, "peak_memory_mb": None if baseline else 90.0},

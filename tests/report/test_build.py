@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -207,3 +208,49 @@ def test_the_report_imports_neither_torch_nor_mlflow() -> None:
     code = f"import sys, quintet.report; print(sorted(set('{heavy}'.split(', ')) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_board_is_told_in_the_words_of_its_own_task(texts: Path, texts_report: dict[str, Any]) -> None:
+    page = (texts / "report" / "index.html").read_text(encoding="utf8")
+    boards = [text_of(part.split("</article>")[0]) for part in page.split('<article class="board"')[1:]]
+    of_task = {answer["task"]: text for answer, text in zip(texts_report["answers"], boards, strict=True)}
+    assert set(of_task) == {"classification", "pretraining", "tagging"}
+    assert "Entity F1 on the test split" in of_task["tagging"]
+    assert "Beyond entity F1" in of_task["tagging"]
+    assert "Masked-word accuracy" in of_task["pretraining"]
+    assert "123.5" in of_task["pretraining"]
+    assert "123.5 %" not in of_task["pretraining"]
+    assert "Perplexity: lower is better." in of_task["pretraining"]
+    for task, text in of_task.items():
+        # There are no confusion matrices here, and pairs of sentences are nothing to look at.
+        assert "What is mistaken for what" not in text
+        assert ("What only one family got right" in text) == (task != "pretraining")
+        assert ("What labels buy" in text) == (task == "classification")
+        assert ("Which words drove an answer" in text) == (task != "pretraining")
+        assert ("Perplexity" in text) == (task == "pretraining")
+        assert ("Negative log-likelihood: lower is better." in text) == (task == "classification")
+
+
+def test_markdown_has_a_column_for_each_share_of_the_labels(texts: Path, texts_report: dict[str, Any]) -> None:
+    lines = (texts / "report" / "report.md").read_text(encoding="utf8").splitlines()
+    start = lines.index("### What labels buy") + 2
+    head = "| model | family | 1 % of the labels (20) | 10 % of the labels (200) | all labels (2,000) |"
+    assert lines[start] == head
+    curves = texts_report["label_efficiency"][0]["curves"]
+    for line, curve in zip(lines[start + 2 : start + 5], curves, strict=True):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert cells[0] == curve["title"]
+        at = {point["labels"]: f"{100 * point['value']:.1f} % [" for point in curve["points"]}
+        for share, cell in zip((0.01, 0.1, 1.0), cells[2:], strict=True):
+            assert cell.startswith(at.get(share, "–"))
+
+
+def test_explained_words_are_shaded_in_their_text(texts: Path) -> None:
+    page = (texts / "report" / "index.html").read_text(encoding="utf8")
+    shaded = re.findall(r'<span class="word ([a-z]*)( about)?" style="--s: (\d+)%" title="([^"]+)">(\w+)</span>', page)
+    assert {kind for kind, _, _, _, word in shaded if word == "excellent"} == {"for"}
+    assert {kind for kind, _, _, _, word in shaded if word == "dull"} == {"against"}
+    assert {shade for _, _, shade, _, word in shaded if word == "excellent"} == {"100"}
+    assert "[CLS]" not in text_of(page)
+    # One for each wrong answer of each network on a leaderboard.
+    assert len([about for _, about, _, _, _ in shaded if about]) == 6

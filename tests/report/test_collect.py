@@ -166,3 +166,20 @@ def test_a_loss_that_was_not_measured_is_none(outputs: Path) -> None:
     assert training is not None
     assert training.curves[0][0][3:5] == (None, None)
     assert training.curves[0][1][3] is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda c: c["explanations"][0].pop("words"), "something else than expected"),
+        (lambda c: c["explanations"][0]["words"].pop(), "another size than the 10 words of reviews/0000"),
+        (lambda c: c["explanations"][1]["about"].append(11), "words that reviews/0001 lacks"),
+    ],
+)
+def test_explanations_that_do_not_fit_their_words_are_refused(
+    texts: Path, tmp_path: Path, change: Callable[[dict], object], told: str
+) -> None:
+    shutil.copytree(texts / "runs/reviews-bert-1", tmp_path / "runs/reviews-bert-1")
+    rewrite(tmp_path / "runs/reviews-bert-1/evaluate/explanations.json", change)
+    with pytest.raises(UserError, match=told):
+        collect(tmp_path, "s", [], [], finetuning=["reviews-bert-1"])

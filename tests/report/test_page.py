@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import shutil
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def browser() -> Iterator[Browser]:
 
 def opened(browser: Browser, file: Path, width: int = 1400, scheme: Any = "light") -> Opened:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    context.set_default_timeout(5000)
+    context.set_default_timeout(30_000)
     found = Opened(context.new_page())
     found.page.on("console", lambda message: found.complaints.append(message.text))
     found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
@@ -208,13 +209,16 @@ def test_on_a_phone_the_page_does_not_move_sideways_and_tables_scroll_in_their_b
     found.page.context.close()
 
 
-def test_text_stands_out_from_its_ground_in_both_themes(browser: Browser, whole: Path, report: dict[str, Any]) -> None:
+def test_text_stands_out_from_its_ground_in_both_themes(
+    browser: Browser, whole: Path, report: dict[str, Any], texts: Path
+) -> None:
     # WCAG 2.2, 1.4.3: 4.5 to 1, for every text colour on the ground it stands on.
     script = """() => {
       const canvas = Object.assign(document.createElement('canvas'), {width: 1, height: 1}).getContext('2d', {willReadFrequently: true});
       const rgba = (c) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1); return canvas.getImageData(0, 0, 1, 1).data };
       const light = (c) => { const [r, g, b] = [...rgba(c)].map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b };
-      const ground = (n) => { for (; n; n = n.parentElement) { const c = getComputedStyle(n).backgroundColor; if (rgba(c)[3] === 255) return c } return 'white' };
+      // Shades lie over the ground below them.
+      const ground = (n) => { const c = n ? getComputedStyle(n).backgroundColor : 'white', a = rgba(c)[3] / 255; if (a === 1) return c; const [u, o] = [rgba(ground(n.parentElement)), rgba(c)]; return `rgb(${[0, 1, 2].map(i => a * o[i] + (1 - a) * u[i]).join(' ')})` };
       const found = {};
       const walk = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
       while (walk.nextNode()) {
@@ -225,7 +229,34 @@ def test_text_stands_out_from_its_ground_in_both_themes(browser: Browser, whole:
         if (ratio < 4.5) found[n.className || n.tagName] = [ratio, getComputedStyle(n).color, ground(n), walk.currentNode.data.trim()];
       }
       return found }"""  # noqa: E501
-    for scheme in ("light", "dark"):
-        found = opened(browser, whole / "report" / "index.html", scheme=scheme)
-        assert found.page.evaluate(script) == {}, scheme
+    for outputs, scheme in itertools.product((whole, texts), ("light", "dark")):
+        found = opened(browser, outputs / "report" / "index.html", scheme=scheme)
+        assert found.page.evaluate(script) == {}, (outputs.parent.name, scheme)
         found.page.context.close()
+
+
+def test_label_efficiency_is_a_line_for_each_network_and_explanations_follow_the_choice(
+    browser: Browser, texts: Path, texts_report: dict[str, Any]
+) -> None:
+    for width in (1300, 375):
+        found = opened(browser, texts / "report" / "index.html", width=width)
+        page = found.page
+        lines, board = page.locator('[data-plot="labels"]'), page.locator(".board").first
+        curves = texts_report["label_efficiency"][0]["curves"]
+        assert lines.locator("path.seed-line").count() == len(curves) == 3
+        assert lines.locator("path.fresh.seed-line").count() == 1
+        titles = lines.locator("g.dot > title").all_text_contents()
+        assert len(titles) == sum(len(curve["points"]) for curve in curves)
+        assert any(t.startswith("BERT, pre-trained, 20 labels (1 %): ") for t in titles)
+        select, shown = board.locator('[data-control="explained"]'), board.locator(".explained:visible h4")
+        assert shown.all_inner_texts() == [select.locator("option").first.inner_text()]
+        select.select_option(label="BERT, from scratch")
+        assert shown.all_inner_texts() == ["BERT, from scratch"]
+        heat = board.locator("details.heat:visible").last
+        heat.locator("summary").click()
+        assert heat.locator("svg text").count() == 2 * 11
+        looks = [re.search(r"(\d+) %", t) for t in heat.locator("rect > title").all_text_contents()]
+        assert sum(int(m[1]) for m in looks if m) == pytest.approx(100 * 11, abs=30)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert found.complaints == []
+        page.context.close()

@@ -44,6 +44,35 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class Word:
+    """A word of an explained text, or a mark such as [SEP], and how much it drove the answer."""
+
+    text: str
+    space: bool
+    special: bool
+    score: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a network answered a test example as it did; scores of words add up to `gain` where they are `complete`.
+
+    `about` numbers the words that the answer speaks of; `attention` is [word word], None for networks without.
+    """
+
+    id: str
+    answer: str
+    truth: str
+    right: bool
+    confidence: float
+    gain: float
+    complete: bool
+    about: tuple[int, ...]
+    words: tuple[Word, ...]
+    attention: tuple[tuple[float, ...], ...] | None
+
+
+@dataclass(frozen=True)
 class Training:
     """What training left: settings, a curve for each seed (rows of CURVE_COLUMNS), mean validation score."""
 
@@ -80,6 +109,7 @@ class Evaluated:
     confusion: Confusion | None
     training: Training | None
     labelled: int | None
+    explanations: tuple[Explanation, ...] = ()
 
     @property
     def labels(self) -> float:
@@ -236,6 +266,9 @@ def _evaluated(folder: Path, stage: str, training: Training | None) -> Evaluated
             confusion=_confusion(folder / "confusion.json", stage) if "confusion.json" in content["files"] else None,
             training=training,
             labelled=int(content["labelled"]) if training else None,
+            explanations=(
+                _explanations(folder / "explanations.json", stage) if "explanations.json" in content["files"] else ()
+            ),
         )
     except KeyError as e:
         raise _broken(file, f"lacks {e}", stage) from e
@@ -278,6 +311,36 @@ def _confusion(file: Path, stage: str) -> Confusion:
     if len(matrix) != len(classes) or any(len(row) != len(classes) for row in matrix):
         raise _broken(file, f"has {len(classes)} classes and another number of rows or columns", stage)
     return Confusion(classes, matrix)
+
+
+def _explanations(file: Path, stage: str) -> tuple[Explanation, ...]:
+    content = _json(file, stage)
+    try:
+        found = tuple(
+            Explanation(
+                str(one["id"]),
+                str(one["answer"]),
+                str(one["truth"]),
+                bool(one["right"]),
+                float(one["confidence"]),
+                float(one["gain"]),
+                bool(one["complete"]),
+                tuple(int(n) for n in one["about"]),
+                tuple(
+                    Word(str(w["text"]), bool(w["space"]), bool(w["special"]), float(w["score"])) for w in one["words"]
+                ),
+                None if one["attention"] is None else tuple(tuple(map(float, row)) for row in one["attention"]),
+            )
+            for one in content["explanations"]
+        )
+    except (KeyError, TypeError, ValueError) as e:
+        raise _broken(file, f"holds something else than expected ({e})", stage) from e
+    for one in found:
+        if one.attention and {len(one.words)} != {len(one.attention), *map(len, one.attention)}:
+            raise _broken(file, f"holds attention of another size than the {len(one.words)} words of {one.id}", stage)
+        if any(not 0 <= n < len(one.words) for n in one.about):
+            raise _broken(file, f"speaks of words that {one.id} lacks", stage)
+    return found
 
 
 def _training(folder: Path, stage: str) -> Training:

@@ -66,7 +66,8 @@ def _json(value: Any) -> str:
 def _starred(text: str) -> Markup:
     """Plain text with **stars** as HTML; a number keeps its unit on the line, an interval steps back."""
     html = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)))
-    html = re.sub(r"(?<=\d) (?=(%|s|min|h)\b|%)", "\u00a0", html).replace("p = ", "p\u00a0=\u00a0")
+    html = re.sub(r"(?<=\d) (?=(%|s|min|h)\b|%)", "\u00a0", html)
+    html = re.sub(r"\bp (=|&lt;) ", "p\u00a0\\1\u00a0", html)
     return Markup(re.sub(r"\[[^\]]*\d\]", lambda m: f'<span class="interval">{m[0]}</span>', html))
 
 
@@ -114,7 +115,13 @@ def _board(number: int, board: Board, gallery: Gallery | None) -> dict[str, Any]
         if gallery is not None and not len(gallery.ids)
         else [_group(group, gallery) for group in disagreement.groups(board, gallery)],
         "has_gallery": gallery is not None,
+        "ratio": any((row.evaluated.examples.weights != 1).any() for row in board.rows),
         "labels": _labels(board, figures),
+        "explained": [
+            {"label": words.label(board, row), "family": row.evaluated.family, "cases": _explained(row.evaluated)}
+            for row in board.rows
+            if row.evaluated.explanations
+        ],
     }
 
 
@@ -319,6 +326,34 @@ def _picture(pixels: NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
+def _explained(e: Evaluated) -> list[dict[str, Any]]:
+    """Each explained text as runs of words, [before, text, per cent of the strongest, score, spoken of]."""
+    cases = []
+    for one in e.explanations:
+        strongest = max((abs(word.score) for word in one.words), default=0.0) or 1.0
+        parts: list[list[Any]] = [[]]
+        for number, word in enumerate(one.words):
+            if word.special:
+                # Between the two [SEP] of a question stands its context.
+                parts.append([])
+                continue
+            shade = round(100 * word.score / strongest)
+            score = f"{word.score:+.2f}".replace("-", "−")
+            parts[-1].append((" " if word.space else "", word.text, shade, score, number in one.about))
+        named = [one.words[n] for n in one.about if not one.words[n].special]
+        cases.append(
+            {
+                "one": one,
+                "parts": [part for part in parts if part],
+                # Of a tag, the word that has it; an answer is its own words, a class that of all.
+                "of": named[0].text if len(named) == 1 and named[0].text != one.answer else None,
+                "sure": f"{100 * one.confidence:.0f} %",
+                "gain": f"{one.gain:+.2f}".replace("-", "−"),
+            }
+        )
+    return cases
+
+
 # Where each number comes from.
 
 
@@ -381,6 +416,16 @@ def _numbers(board: Board) -> dict[str, Any]:
                     if n
                 ],
                 "curves": _curves(row.evaluated),
+                # Attention in per cent, as whole numbers: a shade shows no more.
+                "attention": [
+                    {
+                        "words": [word.text for word in one.words],
+                        "about": one.about,
+                        "rows": [[round(100 * share) for share in line] for line in one.attention],
+                    }
+                    for one in row.evaluated.explanations
+                    if one.attention
+                ],
             }
             for row in board.rows
         ],

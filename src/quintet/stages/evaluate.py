@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from quintet.checking import validate
 from quintet.config import Evaluation
-from quintet.data.spec import DataSpec
+from quintet.data.spec import DataSpec, Split
 from quintet.evaluation.latency import latency
 from quintet.experiment import STAGES, Section
 from quintet.models import member
@@ -51,6 +51,11 @@ def evaluate(name: str, section: Section = "experiments") -> None:
     for seed in runs:
         load_weights(network, trained / f"seed-{seed}/weights.safetensors")
         found[seed] = objective.predict(network, test, torch.device("cpu"))
+    files = results.write_examples(out, objective, found)
+    if objective.spec.kind == "text":
+        seed = settings["seeds"][0]
+        load_weights(network, trained / f"seed-{seed}/weights.safetensors")
+        files += _write_explanations(out, objective, network, test, seed)
     task, model = TASKS[settings["task"]], settings["model"]
     evaluation = {
         "experiment": name,
@@ -62,7 +67,7 @@ def evaluate(name: str, section: Section = "experiments") -> None:
         "primary": task.primary,
         "direction": "max" if task.higher_is_better else "min",
         "labelled": _labelled(objective.spec, settings["labels"]),
-        "files": results.write_examples(out, objective, found),
+        "files": files,
         "metrics": results.intervals(objective, found, measuring),
         "expect": settings["expect"],
         "cost": _cost(
@@ -87,6 +92,21 @@ def _start(settings: dict[str, Any]) -> str:
     if settings["pretrained"] is None:
         return ", pre-trained" if settings["model"]["pretrained"] else ""
     return ", from scratch" if settings["fresh"] else ", pre-trained"
+
+
+def _write_explanations(folder: Path, objective: Objective, network: nn.Module, test: Split, seed: int) -> list[str]:
+    """`explanations.json`: why the network of one seed answered a few test examples as it did."""
+    # Imported where there are texts: the tokenizers take a while to load.
+    from quintet.tasks.explanation import explain
+    from quintet.training.texts import TextSplit
+
+    assert isinstance(test, TextSplit)
+    found = explain(objective, network, test)
+    if not found:
+        return []
+    content = json.dumps({"seed": seed, "explanations": found}, ensure_ascii=False)
+    (folder / "explanations.json").write_text(content, encoding="utf8")
+    return ["explanations.json"]
 
 
 def _labelled(spec: DataSpec, share: float) -> int:

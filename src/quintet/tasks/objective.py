@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,23 @@ class Predictions:
         )
 
 
+@dataclass(frozen=True)
+class Said:
+    """One answer of a network that reads texts: to which row, in words, and how probable the network takes it to be.
+
+    `logit` picks what speaks for it, [row], from the output for a batch of such rows. `about` are the positions of the
+    tokens that it speaks of, [CLS]'s where that is the whole text.
+    """
+
+    row: int
+    answer: str
+    truth: str
+    right: bool
+    confidence: float
+    logit: Callable[[Any], Tensor]
+    about: tuple[int, ...]
+
+
 class Objective(ABC):
     """A task on one prepared data set.
 
@@ -98,6 +115,10 @@ class Objective(ABC):
         """The task's metrics."""
         everyone = np.ones((1, len(found)))
         return {name: float(measure(everyone)[0]) for name, measure in self.measures(found).items()}
+
+    def said(self, output: Any, split: Split, rows: NDArray[np.int64]) -> list[Said]:
+        """The answers to these rows of texts in `output`, at most one a row; none for a task without any to explain."""
+        return []
 
     def quotes(self, split: Split) -> dict[str, list[str]]:
         """What a report shows of each example of texts: its `id` and its `text`."""

@@ -380,6 +380,27 @@
     if (!errors.length) { const item = document.createElement("li"); item.textContent = "It made none."; mixups.append(item); }
   }
 
+  // Where each word looks: a row for the word that looks, a column for what it looks at.
+  function heatPlot(holder, { words, about, rows }) {
+    holder.replaceChildren();
+    const clip = (name) => (name.length > 14 ? name.slice(0, 13) + "…" : name);
+    const names = 12 + 6.3 * Math.max(...words.map((w) => clip(w).length)), cell = words.length > 40 ? 11 : 15;
+    const side = words.length * cell, left = names, top = 14 + 0.82 * names;
+    const svg = chart(holder, left + side + 0.6 * names, top + side + 4, "Attention between the words");
+    draw("rect", { x: left, y: top, width: side, height: side, fill: "var(--sunk)" }, svg);
+    rows.forEach((row, i) => {
+      const middle = (i + 0.5) * cell;
+      const bold = about.includes(i) ? { class: "label on" } : {};
+      draw("text", { ...bold, x: left - 6, y: top + middle + 4, "text-anchor": "end" }, svg, clip(words[i]));
+      draw("text", { x: left + middle + 4, y: top - 5, transform: `rotate(-55 ${left + middle + 4} ${top - 5})` }, svg, clip(words[i]));
+      row.forEach((percent, j) => {
+        if (!percent) return;
+        const box = draw("rect", { x: left + j * cell + 0.5, y: top + i * cell + 0.5, width: cell - 1, height: cell - 1, fill: "var(--c)", opacity: Math.min(1, 0.08 + percent / 60).toFixed(2) }, svg);
+        draw("title", {}, box, `${words[i]} looks at ${words[j]}: ${percent} %`);
+      });
+    });
+  }
+
   // Controls: pressed buttons and selections are the state; everything is drawn from them.
   const redraws = [];
   for (const article of document.querySelectorAll(".board")) {
@@ -399,6 +420,15 @@
         redraw();
       });
     control("confusion")?.addEventListener("change", confusion);
+    // Without this script all explanations stand below each other.
+    const explained = () => article.querySelectorAll("[data-explained]").forEach((part) => { part.hidden = part.dataset.explained !== control("explained").value; });
+    control("explained")?.addEventListener("change", explained);
+    explained();
+    for (const heat of article.querySelectorAll("details.heat"))
+      heat.addEventListener("toggle", () => {
+        const row = board.rows.find((r) => r.title === heat.dataset.heat);
+        if (heat.open) heatPlot(heat.querySelector('[data-plot="heat"]'), row.attention[+heat.dataset.case]);
+      });
     redraws.push(cost, labels, curves, confusion);
   }
   const all = () => redraws.forEach((redraw) => redraw());

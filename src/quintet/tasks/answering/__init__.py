@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from quintet.data.spec import Split
 from quintet.evaluation.statistics import Mean, Measure
 from quintet.models.build import build_encoder
-from quintet.models.heads import SpanPicker
+from quintet.models.heads import Span, SpanPicker
 from quintet.tasks.answering.answers import best_span, exact_match, f1
-from quintet.tasks.objective import Objective, Predictions
+from quintet.tasks.objective import Objective, Predictions, Said
 from quintet.training.settings import Training
 from quintet.training.texts import TextSplit
 
@@ -87,6 +89,32 @@ class Answering(Objective):
             more={"exact": exact},
         )
 
+    def said(self, output: Any, split: Split, rows: NDArray[np.int64]) -> list[Said]:
+        assert isinstance(split, TextSplit)
+        starts, ends = (part.float() for part in output)
+        said = []
+        for index, row in enumerate(rows.tolist()):
+            offsets, example = split.encoded.offsets[row, : starts.shape[1]], int(split.encoded.examples[row])
+            span = best_span(starts[index].numpy(), ends[index].numpy(), offsets, LONGEST_ANSWER)
+            if span is None:
+                continue
+            context = offsets[:, 1] > offsets[:, 0]
+            first = int(np.flatnonzero(context & (offsets[:, 0] == span.begin))[0])
+            last = int(np.flatnonzero(context & (offsets[:, 1] == span.end))[-1])
+            answer, accepted = split.texts["context"][example][span.begin : span.end], split.texts["answers"][example]
+            said.append(
+                Said(
+                    row=row,
+                    answer=answer,
+                    truth=accepted[0],
+                    right=exact_match(answer, accepted) == 1,
+                    confidence=float(starts[index].softmax(0)[first] * ends[index].softmax(0)[last]),
+                    logit=partial(_logit, first, last),
+                    about=tuple(range(first, last + 1)),
+                )
+            )
+        return said
+
     def quotes(self, split: Split) -> dict[str, list[str]]:
         assert isinstance(split, TextSplit)
         return {
@@ -96,3 +124,8 @@ class Answering(Objective):
 
     def measures(self, found: Predictions) -> dict[str, Measure]:
         return {"answer_f1": Mean(found.score), "exact_match": Mean(found.more["exact"])}
+
+
+def _logit(first: int, last: int, spans: Span) -> Tensor:
+    """What speaks for an answer of these tokens, [row]."""
+    return spans.start[:, first] + spans.end[:, last]

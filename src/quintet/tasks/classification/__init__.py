@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure as Picture
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics.functional.classification import (
     binary_calibration_error,
@@ -21,7 +23,7 @@ from torchmetrics.functional.classification import (
 from quintet.data.spec import Split
 from quintet.evaluation.statistics import Figure, Mean, Measure, calibration_error, macro_f1
 from quintet.models.build import build_classifier
-from quintet.tasks.objective import Objective, Predictions
+from quintet.tasks.objective import Objective, Predictions, Said
 from quintet.training.settings import Training
 from quintet.training.texts import TextSplit
 
@@ -67,6 +69,24 @@ class Classification(Objective):
                 "nll": nll,
             },
         )
+
+    def said(self, output: Any, split: Split, rows: NDArray[np.int64]) -> list[Said]:
+        confidence, predicted = output.float().softmax(1).max(1)
+        classes, said = self.spec.classes, []
+        for row, sure, number in zip(rows.tolist(), confidence.tolist(), predicted.tolist(), strict=True):
+            actual = int(split.targets[row])
+            said.append(
+                Said(
+                    row=row,
+                    answer=classes[number],
+                    truth=classes[actual],
+                    right=number == actual,
+                    confidence=sure,
+                    logit=itemgetter((slice(None), number)),
+                    about=(0,),
+                )
+            )
+        return said
 
     def quotes(self, split: Split) -> dict[str, list[str]]:
         assert isinstance(split, TextSplit)

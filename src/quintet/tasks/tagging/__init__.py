@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from quintet.data.spec import Split
 from quintet.evaluation.statistics import Measure, Ratio
 from quintet.models.build import build_encoder
 from quintet.models.heads import Tagger
-from quintet.tasks.objective import Objective, Predictions
+from quintet.tasks.objective import Objective, Predictions, Said
 from quintet.tasks.tagging.entities import count_entities, entities
 from quintet.training.settings import Training
 from quintet.training.texts import TextSplit
@@ -84,6 +86,32 @@ class Tagging(Objective):
                 "same": same.astype(np.float64),
             },
         )
+
+    def said(self, output: Any, split: Split, rows: NDArray[np.int64]) -> list[Said]:
+        """Of each row the surest tag of a word that is, or is said to be, part of an entity."""
+        assert isinstance(split, TextSplit)
+        confidence, tags = (part.numpy() for part in output.float().softmax(-1).max(-1))
+        classes = np.array(self.spec.classes)
+        said = []
+        for row, sure, chosen in zip(rows.tolist(), confidence, tags, strict=True):
+            truth = split.targets[row, : len(chosen)]
+            places = np.flatnonzero(split.encoded.words[row, : len(chosen)] >= 0)
+            places = places[(classes[chosen[places]] != "O") | (classes[truth[places]] != "O")]
+            if len(places):
+                place = int(places[sure[places].argmax()])
+                number = int(chosen[place])
+                said.append(
+                    Said(
+                        row=row,
+                        answer=str(classes[number]),
+                        truth=str(classes[truth[place]]),
+                        right=number == int(truth[place]),
+                        confidence=float(sure[place]),
+                        logit=itemgetter((slice(None), place, number)),
+                        about=(place,),
+                    )
+                )
+        return said
 
     def quotes(self, split: Split) -> dict[str, list[str]]:
         assert isinstance(split, TextSplit)
