@@ -50,6 +50,23 @@ def test_digits_are_scikit_learns_spread_over_the_bytes_range(tmp_path):
         assert split.inputs.max() == 255
 
 
+def test_photographs_are_tiles_that_put_together_give_the_photographs(tmp_path):
+    from sklearn.datasets import load_sample_image
+
+    spec = made(tmp_path, set="photographs")
+    assert spec.classes == ("china", "flower")
+    assert sum(spec.counts.values()) == 2 * 13 * 20
+    whole = {label: np.zeros((3, 13 * 32, 20 * 32), np.uint8) for label in spec.classes}
+    for split in (load_split(tmp_path, name) for name in SPLITS):
+        for name, tile, target in zip(split.ids, split.inputs, split.targets, strict=True):
+            label, row, column = name.split("-")
+            assert label == spec.classes[target]
+            top, left = 32 * int(row), 32 * int(column)
+            whole[label][:, top : top + 32, left : left + 32] = tile
+    for label, picture in whole.items():
+        assert np.array_equal(picture, load_sample_image(f"{label}.jpg")[:416].transpose(2, 0, 1))
+
+
 def test_preparing_twice_gives_the_same_bytes_and_another_seed_does_not(tmp_path):
     one, two, other = (made(tmp_path / str(i), set="digits", split_seed=i // 2) for i in range(3))
     assert one == two == load_spec(tmp_path / "0")

@@ -39,12 +39,19 @@ class NamedOptions(Options):
     subset: Annotated[float, Gt(0), Lt(1)] | None = None
 
 
-class DigitsOptions(NamedOptions):
-    """scikit-learn's digits have no official test split: `test` is the fraction of each class to hold out."""
+class EmbeddedOptions(NamedOptions):
+    """What scikit-learn ships has no official test split: `test` is the fraction of each class to hold out."""
 
-    set: Literal["digits"]
     validation: Fraction = 0.15
     test: Fraction = 0.2
+
+
+class DigitsOptions(EmbeddedOptions):
+    set: Literal["digits"]
+
+
+class PhotographsOptions(EmbeddedOptions):
+    set: Literal["photographs"]
 
 
 class OfficialOptions(NamedOptions):

@@ -17,7 +17,7 @@ from quintet.data.accept import BAD_FILES, accept
 from quintet.data.examples import Examples
 from quintet.data.listing import write_problems
 from quintet.data.options import (
-    DigitsOptions,
+    EmbeddedOptions,
     NamedOptions,
     OfficialOptions,
     Options,
@@ -112,7 +112,7 @@ def _subset(examples: Examples, fraction: float, seed: int) -> Examples:
 
 def _split(examples: Examples, options: Options, copies: list[bytes]) -> dict[str, NDArray[np.int64]]:
     ids, targets = examples.ids.tolist(), examples.targets
-    assert isinstance(options, DigitsOptions | OfficialOptions | OwnImageOptions), options
+    assert isinstance(options, EmbeddedOptions | OfficialOptions | OwnImageOptions), options
     fractions = {"validation": options.validation}
     if examples.test is None:
         assert not isinstance(options, OfficialOptions), options

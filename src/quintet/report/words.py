@@ -32,7 +32,7 @@ METRIC_TITLES = {
     "masked_accuracy": "Masked-word accuracy",
     "frechet_distance": "Fréchet distance",
     "copied": "Copies of training images",
-    "psnr": "PSNR (dB)",
+    "psnr": "Signal-to-noise ratio (dB)",
     "ssim": "SSIM",
 }
 # Shares are read as percentages; their differences are points.
