@@ -350,3 +350,16 @@ def test_holm_is_never_below_the_raw_p_never_above_bonferroni_and_keeps_the_orde
 def test_holm_gives_the_textbook_values() -> None:
     assert s.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert s.holm([]) == []
+
+
+def test_the_interval_of_a_share_ends_where_shares_do() -> None:
+    rare = np.zeros(14)
+    rare[:2] = 1.0
+    share = s.Ratio(rare, np.full(14, 3.0))
+    assert share.bounds == (0, 1)
+    found = s.estimate([share], 14, resamples=300)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    often = s.estimate([s.Ratio(3 - rare, np.full(14, 3.0))], 14, resamples=300)
+    assert 0 <= often.low <= often.value <= often.high <= 1
+    # Words cost any number of nats.
+    assert s.Ratio(np.array([9.0, 1.0]), np.ones(2)).bounds == (0, np.inf)

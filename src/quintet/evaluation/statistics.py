@@ -123,6 +123,12 @@ class Ratio:
     numerators: Floats
     denominators: Floats
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The values it can take, whichever examples are drawn: those of a share, where each example's is one."""
+        low = 0.0 if (self.numerators >= 0).all() else -math.inf
+        return low, 1.0 if (self.numerators <= self.denominators).all() else math.inf
+
     def __call__(self, weights: Floats) -> Floats:
         """One figure for each row of `weights` [resample example]."""
         below = weights @ self.denominators
@@ -151,7 +157,8 @@ def estimate(
     means = [m.values for m in by_seed if isinstance(m, Mean)]
     if len(means) == len(by_seed):
         return mean_estimate(np.stack(means), resamples=resamples, level=level, seed=seed)
-    bounds = next((m.bounds for m in by_seed if isinstance(m, Figure)), (-math.inf, math.inf))
+    spans = [m.bounds for m in by_seed if isinstance(m, Figure | Ratio)]
+    bounds = min(low for low, _ in spans), max(high for _, high in spans)
     return metric_estimate(
         lambda row, weights: by_seed[row](weights),
         len(by_seed),
