@@ -78,8 +78,12 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: threading.Thread(target=end).start())
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
 
+    ending = threading.Lock()
+
     def end() -> None:
-        end_family(os.getpid(), grace_seconds)
+        # One at a time: a second TERM would interrupt what a process does about the first.
+        with ending:
+            end_family(os.getpid(), grace_seconds)
 
     def watch() -> None:
         # Nobody writes: this returns when the last holder of the other end is gone. (Not sys.stdin, whose lock
@@ -90,7 +94,7 @@ def main(arguments: list[str]) -> int:
     threading.Thread(target=watch, daemon=True).start()
     status = child.wait()
     # A command that is done leaves nobody behind: a background process would hold devices and the log open.
-    end_family(os.getpid(), grace_seconds)
+    end()
     if report != "-":
         # Of the largest process below the command; Linux counts in KiB, macOS in bytes.
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

@@ -229,3 +229,19 @@ def test_an_incomplete_report_is_told_what_lacks_and_never_recorded(prepared: Pa
     back = repro(stage("report", prepared), prepared, StageProcesses(), lambda line: None, {})
     assert back.result == "cached"
     assert report.read_text() == before
+
+
+def test_term_comes_once_although_the_command_ends_before_what_it_started(tmp_path: Path) -> None:
+    slow = (
+        "import signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda number, frame: open('terms', 'a').write('x'))\n"
+        "print('up', flush=True); time.sleep(1); signal.sigtimedwait([], 2)\n"
+    )
+    (tmp_path / "slow.py").write_text(slow)
+    processes = StageProcesses(grace_seconds=5)
+    process = processes.start(["sh", "-c", f"{sys.executable} slow.py & sleep 60"], tmp_path, {})
+    assert process.stdout is not None
+    with process.stdout as output:
+        assert output.readline() == b"up\n"
+        processes.end(process)
+    assert (tmp_path / "terms").read_text() == "x"
