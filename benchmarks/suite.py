@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
+# Four minutes each for classifying images, for texts, and for making images.
+GOAL = 3 * 240.0
 _DVC = (sys.executable, "-m", "dvc")
 
 
@@ -35,7 +37,7 @@ def run() -> None:
         again = timed(*_DVC, "repro")
         work = sum(_work(file) for file in clone.glob("outputs/**/evaluation.json"))
         print("The suite in force from nothing, in a scratch clone:")
-        print(f"  dvc repro              {whole:6.1f} s  goal 240 s: {'met' if whole <= 240 else 'MISSED'}")
+        print(f"  dvc repro              {whole:6.1f} s  goal {GOAL:g} s: {'met' if whole <= GOAL else 'MISSED'}")
         print(f"  training, evaluation   {work:6.1f} s")
         print(f"  everything else        {1 - work / whole:6.0%}    (start-up, data, report, DVC, MLflow)")
         print(f"  dvc repro again        {again:6.1f} s  goal 3 s: {'met' if again <= 3 else 'MISSED'}")
