@@ -35,10 +35,16 @@ def flops(network: nn.Module, example: Tensor) -> int:
     training, fast_path = network.training, torch.backends.mha.get_fastpath_enabled()
     # The fast path of torch's own encoder layer is one opaque operation to the counter.
     torch.backends.mha.set_fastpath_enabled(False)
+    # The counter follows gradients, even where there are none, and trips over a view of a parameter.
+    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in learnt:
+        parameter.requires_grad_(False)
     try:
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             network.eval()(example)
     finally:
+        for parameter in learnt:
+            parameter.requires_grad_(True)
         torch.backends.mha.set_fastpath_enabled(fast_path)
         network.train(training)
         for handle in handles:
