@@ -95,6 +95,23 @@ def test_no_encoder_of_the_catalogue_works_for_nothing(family, name):
     assert found >= 1.8 * 2 * weights
 
 
+class FromConstant(nn.Module):
+    """A learnt constant, of which an inner layer gets a view, as in StyleGAN."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.constant, self.layer = nn.Parameter(torch.ones(1, 5)), nn.Linear(5, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(self.constant.expand(len(x), -1))
+
+
+def test_views_of_parameters_are_counted_like_other_inputs_and_stay_learnt():
+    network = FromConstant()
+    assert flops(network, torch.rand(3, 5)) == 2 * 3 * 5 * 4
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
 def test_measuring_leaves_no_trace():
     network = nn.Sequential(First(nn.LSTM(SIZE, HIDDEN)), nn.Dropout(0.5), nn.BatchNorm1d(TIME))
     network.train()
