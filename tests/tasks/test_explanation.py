@@ -19,6 +19,7 @@ from quintet.tasks.answering import Answering
 from quintet.tasks.classification import Classification
 from quintet.tasks.explanation import EACH, explain, in_words
 from quintet.tasks.objective import Objective
+from quintet.tasks.pretraining import Pretraining
 from quintet.tasks.tagging import Tagging
 from quintet.training.settings import Training
 
@@ -182,3 +183,11 @@ def test_of_answers_question_and_context_are_told_apart(vocabulary: Path) -> Non
     # An answer may begin within a word.
     assert one["answer"] in plain(said)
     assert all(n > marks[1] for n in one["about"])
+
+
+def test_a_pre_training_has_nothing_to_explain(vocabulary: Path) -> None:
+    objective = made(Pretraining, vocabulary, ("random", "next"), "next")
+    texts = Texts(["a", "b"], {"sentences": [["the film was long", "and its plot went on"] * 3] * 2})
+    split = objective.inputs.encoded(texts)
+    assert len(split) > 0
+    assert explain(objective, objective.network(MODELS["bert"]).eval(), split) == []

@@ -42,7 +42,7 @@ def explain(objective: Objective, network: nn.Module, split: TextSplit) -> list[
         return []
     tokens, _ = inputs.collate(split, rows)
     with torch.inference_mode():
-        said = objective.said(network(tokens), split, rows)
+        said = objective.said(objective.called(network)(tokens), split, rows)
     # The surest of each answer come first: two of one class may tell the same, or nothing.
     turns: Counter[tuple[str, bool]] = Counter()
     order = []
