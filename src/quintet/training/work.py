@@ -36,7 +36,7 @@ def flops(network: nn.Module, example: Tensor) -> int:
     # The fast path of torch's own encoder layer is one opaque operation to the counter.
     torch.backends.mha.set_fastpath_enabled(False)
     # The counter follows gradients, even where there are none, and trips over a view of a parameter.
-    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    learnt = [p for p in network.parameters() if p.requires_grad and not nn.parameter.is_lazy(p)]
     for parameter in learnt:
         parameter.requires_grad_(False)
     try:
