@@ -114,9 +114,13 @@ TextSet = Literal[
 
 
 class CorpusOptions(NamedOptions, TextOptions):
-    """Prose for pre-training. `also` adds the training texts of other sets, with their default settings."""
+    """Prose for pre-training.
 
-    also: Annotated[tuple[TextSet, ...], BeforeValidator(_as_tuple)] = ()
+    `also` adds the training texts of other sets, read with their default settings, and says how many times each is
+    added: a task's few texts are seen more often so (task-adaptive pre-training, Gururangan et al. 2020, sec. 4).
+    """
+
+    also: dict[TextSet, Annotated[int, Field(ge=1)]] = {}
 
 
 class WikiText2Options(CorpusOptions, OfficialTextOptions):

@@ -120,11 +120,11 @@ def test_squad_is_the_rebuilt_development_set_split_by_article(named, tmp_path, 
 
 
 def test_wikitext_is_articles_of_sentences(named, tmp_path, mirror):
-    spec = named(tmp_path, set="wikitext-2", subset=0.1, also=["sst2"], vocabulary=2000)
-    assert spec.counts == {"train": 60 + 6920, "validation": 6, "test": 6}
-    assert "with the training texts of sst2" in spec.source["note"]
+    spec = named(tmp_path, set="wikitext-2", subset=0.1, also={"sst2": 2}, vocabulary=2000)
+    assert spec.counts == {"train": 60 + 2 * 6920, "validation": 6, "test": 6}
+    assert "with the training texts of sst2 (2 times)" in spec.source["note"]
     texts = load_texts(tmp_path, "train")
-    assert sum(place.startswith("sst2/train-") for place in texts.ids) == 6920
+    assert sum(place.startswith("sst2/train-") for place in texts.ids) == 2 * 6920
     assert not any("@-@" in s or "<unk>" in s or s.startswith("=") for d in texts["sentences"] for s in d)
     assert all(document for document in texts["sentences"])
     assert "##unk" not in load_tokenizer(tmp_path).get_vocab()
@@ -154,7 +154,7 @@ def test_pydocs_topics_are_those_of_the_table():
 
 
 def test_pydocs_prose_has_no_code_and_no_paragraph_twice(named, tmp_path):
-    named(tmp_path, set="pydoc-prose", also=["generated-sentiment"])
+    named(tmp_path, set="pydoc-prose", also={"generated-sentiment": 1})
     documents = [document for split in SPLITS for document in load_texts(tmp_path, split)["sentences"]]
     sentences = [sentence for document in documents for sentence in document]
     assert len(sentences) > 5000

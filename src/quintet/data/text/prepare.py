@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from quintet.data import DATASETS, module_of
 from quintet.data.accept import accept
 from quintet.data.listing import Problem, write_problems
-from quintet.data.options import CorpusOptions, NamedOptions, Options, OwnOptions, TextOptions
+from quintet.data.options import CorpusOptions, NamedOptions, Options, OwnOptions, TextOptions, TextSet
 from quintet.data.spec import SPLITS, DataSpec
 from quintet.data.split import count_copies, stratified, thin
 from quintet.data.text.encode import EncodedTexts, encode
@@ -95,16 +95,16 @@ def training_words(texts: Texts) -> list[str]:
     return [sentence.replace("[UNK]", " ") for document in texts["sentences"] for sentence in document]
 
 
-def _with_others(documents: Texts, also: Sequence[str], name: str) -> Texts:
-    """Documents, and behind them the training texts of other sets."""
+def _with_others(documents: Texts, also: Mapping[TextSet, int], name: str) -> Texts:
+    """Documents, and behind them the training texts of other sets, each set as many times as `also` says."""
     ids, sentences = list(documents.ids), list(documents["sentences"])
-    for other in also:
+    for other, times in also.items():
         options = DATASETS[other].options.model_validate({"set": other})
         assert isinstance(options, TextOptions), other
         read = read_texts(options, name)
         added = documents_of(_texts(read, split_rows(read, options, f"data.{name}")["train"]))
-        ids += [f"{other}/{place}" for place in added.ids]
-        sentences += added["sentences"]
+        ids += [f"{other}/{place}" for place in added.ids] * times
+        sentences += added["sentences"] * times
     return Texts(ids, {"sentences": sentences})
 
 
@@ -249,7 +249,8 @@ def _class_counts(splits: dict[str, Texts], count: int) -> dict[str, list[int]]:
 def _remarks(options: TextOptions, copies: dict[str, int], facts: dict[str, Any]) -> Iterator[str]:
     """What a reader of results must know."""
     if isinstance(options, CorpusOptions) and options.also:
-        yield f"with the training texts of {', '.join(options.also)}"
+        others = (name if times == 1 else f"{name} ({times} times)" for name, times in options.also.items())
+        yield f"with the training texts of {', '.join(others)}"
     if copies["test_seen"]:
         yield f"{copies['test_seen']} test examples are exact copies of training or validation examples"
     cut = {split: count for split, count in facts["truncated"].items() if count}
