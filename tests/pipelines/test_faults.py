@@ -197,7 +197,9 @@ def test_the_flow_cancelled_in_the_ui(toy: Path, server: Server) -> None:
     cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}, "force": True}
     server.ask(f"flow_runs/{server.newest_run()['id']}/set_state", cancelling)
     assert wait_until(lambda: not processes_in(toy)) < 30
-    flow.communicate()
+    out, _ = flow.communicate()
+    assert flow.returncode == 130
+    assert "stopped: train" in out
     assert server.newest_run()["state_name"] == "Cancelled"
     assert locked(toy) == set()
     assert statuses(toy) == ["KILLED"]
