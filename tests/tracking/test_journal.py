@@ -192,3 +192,19 @@ def test_a_run_whose_process_is_gone_says_killed_and_one_that_lives_is_left_alon
     assert not say_killed_if_abandoned(journal.path)
     last = read(journal.path)[-1]
     assert (last["event"], last["status"], last["at"]) == ("end", "KILLED", 7)
+
+
+def test_an_image_is_recorded_once_for_each_step_also_after_a_resume(journal: Journal) -> None:
+    file = journal.path.with_name("samples-step-0000006.png")
+    file.write_bytes(b"PNG")
+    journal.image(file, "samples", 6)
+    journal.image(file, "samples", 6)
+    journal.close()
+    again = Journal(journal.path)
+    again.image(file, "samples", 6)
+    again.image(file, "samples", 12)
+    said = [(e["event"], e["file"], e["key"], e["step"]) for e in read(journal.path)]
+    assert said == [("image", file.name, "samples", step) for step in (6, 12)]
+    with pytest.raises(ValueError, match="no name for a series"):
+        again.image(file, "samples+more", 18)
+    again.close()

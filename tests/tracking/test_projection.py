@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from quintet.errors import UserError
 from quintet.tracking import projection as projection_module
@@ -251,3 +253,35 @@ def test_eight_processes_may_meet_at_a_new_database(tmp_path: Path) -> None:
     [execution] = Store(root=tmp_path).client.search_runs(["2"])
     assert {r.data.tags["mlflow.parentRunId"] for r in runs} == {execution.info.run_id}
     assert execution.info.status == "FINISHED"
+
+
+def test_images_lie_where_mlflow_looks_for_a_series_and_once_however_often_they_are_sent(
+    store: Store, journal: Journal, tmp_path: Path
+) -> None:
+    journal.start("run", experiment="generation")
+    for step in (6, 12):
+        file = journal.path.with_name(f"samples-step-{step}.png")
+        Image.new("L", (422, 44), step).save(file)
+        journal.image(file, "samples", step)
+    run_id = send(store, journal)
+    kept = {file.path for file in store.client.list_artifacts(run_id, "images")}
+    theirs = tmp_path / "theirs"
+    run = store.client.create_run(store.client.get_run(run_id).info.experiment_id)
+    store.client.log_image(run.info.run_id, Image.new("RGB", (422, 44)), key="samples", step=6)
+    # The names and sizes are MLflow's own.
+    for number, files in ((1, [f.path for f in store.client.list_artifacts(run.info.run_id, "images")]), (2, kept)):
+        assert len(files) == 2 * number
+        for path in files:
+            assert re.fullmatch(
+                r"images/samples\+step\+(6|12)\+timestamp\+\d+\+[0-9a-f-]{36}(\+compressed\.webp|\.png)", path
+            )
+    [thumbnail] = [path for path in kept if "step+12" in path and path.endswith("webp")]
+    theirs.mkdir()
+    with Image.open(store.client.download_artifacts(run_id, thumbnail, str(theirs))) as small:
+        assert small.size == (256, 26)
+    assert store.client.get_run(run_id).data.tags["mlflow.loggedImages"] == "True"
+    store.client.set_tag(
+        run_id, next(t for t in store.client.get_run(run_id).data.tags if t.startswith("quintet.sent")), "0"
+    )
+    assert send(store, journal) == run_id
+    assert {file.path for file in store.client.list_artifacts(run_id, "images")} == kept

@@ -48,10 +48,13 @@ def evaluate(name: str, section: Section = "experiments") -> None:
 
     network = objective.network(settings["model"]).eval()
     found: dict[int, Predictions] = {}
+    drawn: list[str] = []
+    out.mkdir(parents=True, exist_ok=True)
     for seed in runs:
         load_weights(network, trained / f"seed-{seed}/weights.safetensors")
         found[seed] = objective.predict(network, test, torch.device("cpu"))
-    files = results.write_examples(out, objective, found)
+        drawn += objective.draw(network, test, out, seed)
+    files = [*results.write_examples(out, objective, found), *drawn]
     if objective.spec.kind == "text":
         seed = settings["seeds"][0]
         load_weights(network, trained / f"seed-{seed}/weights.safetensors")

@@ -12,13 +12,14 @@ import shutil
 import signal
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytorch_lightning as pl
 import torch
@@ -34,7 +35,7 @@ from quintet.errors import UserError
 from quintet.experiment import STAGES, Experiment, Model, Section, Trainer, experiment
 from quintet.stages import declared, nodes
 from quintet.stages.environment import environment
-from quintet.tasks import TASKS
+from quintet.tasks import TASKS, pictures
 from quintet.tasks.objective import Objective, load_objective
 from quintet.tasks.supervised import Supervised
 from quintet.tracking.journal import DataInput, Journal, Status, read
@@ -359,7 +360,7 @@ def _fit(trainer: pl.Trainer, module: pl.LightningModule, resume: Path | None) -
 
 
 class _JournalLogger(Logger):
-    """Lightning's metrics into the run's journal, each at the number of optimiser steps done."""
+    """Lightning's metrics, and a task's pictures, into the run's journal, each at the number of steps done."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__()
@@ -377,6 +378,15 @@ class _JournalLogger(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         # Lightning counts from zero and gives an epoch's metrics the index of its last step.
         self.journal.metrics((step or 0) + 1, dict(metrics))
+
+    @rank_zero_only
+    def log_image(self, key: str, images: Sequence[np.ndarray], step: int) -> None:
+        """Pictures [height width channel] beside the journal; called as Lightning's own loggers that have it."""
+        for number, picture in enumerate(images):
+            name = key if len(images) == 1 else f"{key}-{number}"
+            file = self.journal.path.with_name(f"{name}-step-{step:07d}.png")
+            pictures.save(picture, file)
+            self.journal.image(file, name, step)
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
@@ -416,16 +426,18 @@ def _readable(checkpoint: Path) -> bool:
 
 
 def _write_curves(events: list[dict[str, Any]], file: Path) -> None:
-    """One row per validation; after a resume the journal still holds each step once."""
+    """One row per validation, with all that the task logs; after a resume the journal still holds each step once."""
+    rows = [event for event in events if event["event"] == "metrics" and "validation_loss" in event["values"]]
+    own = {name for row in rows for name in row["values"]} - {"epoch", "seconds", *_CURVES}
+    columns = [*_CURVES, *sorted(own)]
     with open(file, "w", newline="", encoding="utf8") as f:
         writer = csv.writer(f)
-        writer.writerow(["step", "epoch", "seconds", *_CURVES])
-        for event in events:
-            if event["event"] == "metrics" and "validation_loss" in event["values"]:
-                values = event["values"]
-                # Lightning numbers epochs from zero.
-                epoch, seconds = int(values["epoch"]) + 1, round(values["seconds"], 3)
-                writer.writerow([event["step"], epoch, seconds, *(values[column] for column in _CURVES)])
+        writer.writerow(["step", "epoch", "seconds", *columns])
+        for row in rows:
+            values = row["values"]
+            # Lightning numbers epochs from zero.
+            epoch, seconds = int(values["epoch"]) + 1, round(values["seconds"], 3)
+            writer.writerow([row["step"], epoch, seconds, *(values.get(column, "") for column in columns)])
 
 
 def _publish(scratch: Path, target: Path) -> None:

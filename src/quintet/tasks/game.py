@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,9 @@ _PATH_EVERY, _PATH_DECAY = 4, 0.01
 # discriminator has won. Before that share of the budget neither means anything.
 _COLLAPSED, _SATURATED, _EARLY = 0.1, 0.99, 0.2
 # So many images are kept of each epoch, and so many of those epochs are shown one above the other.
-_WATCHED, _SHOWN = 10, 8
+_WATCHED, _SHOWN = 10, 12
+# So many pictures, of five rows, are logged in the course of a training.
+_LOGGED, _ROWS = 8, 5
 
 
 class Game(Supervised):
@@ -45,7 +48,8 @@ class Game(Supervised):
     One batch is one step, whatever the number of optimisers and of the discriminator's steps. Besides what `Supervised`
     logs (`train_loss` is the discriminator's, log 4 = 1.39 where it can tell nothing) it logs `generator_loss`,
     `discriminator_right` (the share of its verdicts that are) and `diversity` (the deviation of made images, pixel by
-    pixel, over that of real ones), and warns when the game is lost.
+    pixel, over that of real ones), and warns when the game is lost. A logger that takes images (`log_image`, as some of
+    Lightning's do) gets some of the validation's, called `samples`.
     """
 
     # What the network calls the player that is not its discriminator.
@@ -68,7 +72,9 @@ class Game(Supervised):
         self._sums, self._count = [0.0, 0.0], 0
         self.history: list[np.ndarray] = []
         self._diversity = 0.0
-        self._warned: set[str] = set()
+        self._logged = 0
+        # What was warned of, each kind of trouble once: its name, the epoch, the words.
+        self.troubles: list[dict[str, Any]] = []
 
     # -- Lightning's hooks
 
@@ -121,6 +127,7 @@ class Game(Supervised):
         """Keep some of the validation's images, and see whether they are all alike."""
         images = found.images  # type: ignore[attr-defined]
         self.history.append(images[:_WATCHED])
+        self._log_some(images)
         real = np.asarray(self.validation_split.inputs)
         self._diversity = float(images.std(0).mean() / max(1e-9, real.std(0).mean()))
         if self._diversity < _COLLAPSED:
@@ -133,6 +140,8 @@ class Game(Supervised):
             "sums": self._sums,
             "count": self._count,
             "history": [torch.from_numpy(images) for images in self.history],
+            "logged": self._logged,
+            "troubles": self.troubles,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -140,6 +149,7 @@ class Game(Supervised):
         own = checkpoint["quintet"]
         self._sums, self._count = own["sums"], own["count"]
         self.history = [images.numpy() for images in own["history"]]
+        self._logged, self.troubles = own["logged"], own["troubles"]
 
     def fetch_losses(self) -> None:
         super().fetch_losses()
@@ -150,11 +160,16 @@ class Game(Supervised):
             self._watched.clear()
 
     def write(self, folder: Path) -> list[str]:
-        """The same latents through the training: an animation, and some epochs one above the other."""
+        """The same latents through the training, and `game.json`: which epochs are shown, and what was warned of.
+
+        `samples.gif` has every epoch; `samples.png` some, one above the other.
+        """
         shown = np.unique(np.linspace(0, len(self.history) - 1, _SHOWN).round().astype(int))
         pictures.save(pictures.grid(np.stack([self.history[i] for i in shown])), folder / "samples.png")
         pictures.animate([pictures.grid(images[None]) for images in self.history], folder / "samples.gif")
-        return ["samples.png", "samples.gif"]
+        game = {"epochs": [int(i) + 1 for i in shown], "troubles": self.troubles}
+        (folder / "game.json").write_text(json.dumps(game, indent=1), encoding="utf8")
+        return ["samples.png", "samples.gif", "game.json"]
 
     # -- steps
 
@@ -243,11 +258,24 @@ class Game(Supervised):
         else:
             follow(self.network, self.live, decay)
 
+    def _log_some(self, images: np.ndarray) -> None:
+        """After the first epoch, and then whenever another seventh of the budget is used."""
+        log_image = getattr(self.logger, "log_image", None)
+        due = 1 + int(self.progress * (_LOGGED - 1))
+        if log_image is None or due <= self._logged:
+            return
+        self._logged = due
+        columns = min(_WATCHED, len(images))
+        rows = min(_ROWS, len(images) // columns)
+        some = images[: rows * columns].reshape(rows, columns, *images.shape[1:])
+        log_image("samples", [pictures.grid(some)], self.trainer.global_step)
+
     def _warn(self, trouble: str, what: str) -> None:
         """Once for each `trouble` of a training."""
-        if self.trainer.is_global_zero and self.progress > _EARLY and trouble not in self._warned:
-            self._warned.add(trouble)
-            log.warning("%s, seed %d, epoch %d: %s", self.name, self.seed, self.trainer.current_epoch + 1, what)
+        if self.progress > _EARLY and trouble not in {known["trouble"] for known in self.troubles}:
+            self.troubles.append({"trouble": trouble, "epoch": self.trainer.current_epoch + 1, "what": what})
+            if self.trainer.is_global_zero:
+                log.warning("%s, seed %d, epoch %d: %s", self.name, self.seed, self.trainer.current_epoch + 1, what)
 
 
 def _nothing() -> None:

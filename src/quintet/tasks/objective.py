@@ -128,6 +128,10 @@ class Objective(ABC):
         """Write what else a report shows of these predictions, by seed; the names of the files."""
         return []
 
+    def draw(self, network: nn.Module, split: Split, folder: Path, seed: int) -> list[str]:
+        """Write pictures for which a network is asked more than its predictions; the names of the files."""
+        return []
+
     @torch.inference_mode()
     def outputs(
         self, network: nn.Module, split: Split, device: torch.device

@@ -43,6 +43,13 @@ def save(picture: NDArray[np.uint8], file: Path) -> None:
     _image(picture).save(file)
 
 
+def save_grid(images: NDArray[np.uint8], folder: Path, kind: str, seed: int) -> str:
+    """`grid` of images [row column channel height width] as <kind>-seed-<seed>.png, the name reports know it by."""
+    name = f"{kind}-seed-{seed}.png"
+    save(grid(images), folder / name)
+    return name
+
+
 def animate(pictures: Sequence[NDArray[np.uint8]], file: Path, seconds: float = 6.0) -> None:
     """As an animated GIF that takes `seconds` and then stays on the last picture for a while."""
     frames = [_image(picture) for picture in pictures]

@@ -8,6 +8,7 @@ not been sent yet is still in the file. Events, in the order they may come:
     {"at", "event": "params", "values": {}}
     {"at", "event": "tags", "values": {}}
     {"at", "event": "artifact", "file": path relative to the journal, "to": folder within the run's artifacts}
+    {"at", "event": "image", "file": path relative to the journal, "key": name of the series, "step": int}
     {"at", "event": "model", "weights": path relative to the journal, "files": {name: path}, "settings": {},
      "spec": {}, "tags": {}}
     {"at", "event": "end", "status": "FINISHED" | "FAILED" | "KILLED"}
@@ -72,6 +73,7 @@ class Journal:
         self.path = path
         self._lock = threading.RLock()
         self._steps: dict[str, set[int]] = {}
+        self._images: set[tuple[str, int]] = set()
         self._start: Event | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  # as long as the journal
@@ -88,6 +90,8 @@ class Journal:
             elif event["event"] == "metrics":
                 for name in event["values"]:
                     self._steps.setdefault(name, set()).add(event["step"])
+            elif event["event"] == "image":
+                self._images.add((event["key"], event["step"]))
 
     @property
     def run_key(self) -> str | None:
@@ -154,6 +158,16 @@ class Journal:
         It is read when it is sent, and again when MLflow is rebuilt: it must stay where it is, seen from the journal.
         """
         self._append({"event": "artifact", "file": self._relative(file), "to": to})
+
+    def image(self, file: Path, key: str, step: int) -> None:
+        """Name a PNG that shows series `key` at a step; MLflow shows a series as one picture that can be wound on.
+
+        As with metrics, a step that is there already is not recorded again; as with `artifact`, the file must stay.
+        """
+        with self._lock:
+            if (key, step) not in self._images:
+                self._append({"event": "image", "file": self._relative(file), "key": _series(key), "step": int(step)})
+                self._images.add((key, step))
 
     def model(
         self,
@@ -278,6 +292,13 @@ def _speakable(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_speakable(v) for v in value]
     return value
+
+
+def _series(key: str) -> str:
+    """MLflow puts the name into that of a file, and separates what it says there by '+'."""
+    if not re.fullmatch(r"[\w\-. ]{1,100}", key, re.ASCII):
+        raise ValueError(f"{key!r} is no name for a series of images: letters, digits, spaces and '_-.' only")
+    return key
 
 
 def _checked(values: Mapping[str, T]) -> dict[str, T]:

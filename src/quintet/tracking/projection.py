@@ -8,6 +8,9 @@ How far a journal has been sent stands in a tag of its run, so any process can g
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,6 +129,11 @@ class Projection:
             file = self._file(event["file"])
             if file:
                 client.log_artifact(self.run_id, str(file), event["to"] or None)
+        elif kind == "image":
+            file = self._file(event["file"])
+            if file:
+                _log_image(self.store, self.run_id, file, event)
+                batch.tags["mlflow.loggedImages"] = "True"
         elif kind == "model":
             task, data = event["settings"]["task"], event["spec"]["kind"]
             if not can_serve(task, data):
@@ -213,6 +221,23 @@ def _links(tags: Mapping[str, str]) -> dict[str, str]:
     if "git.commit" in tags:
         links["mlflow.source.git.commit"] = tags["git.commit"]
     return links
+
+
+def _log_image(store: Store, run_id: str, file: Path, event: Event) -> None:
+    """A picture and its thumbnail under the names by which MLflow's pages find the pictures of a series.
+
+    `MlflowClient.log_image` gives each call a new name, so that sending an event twice would show it twice.
+    """
+    from mlflow.tracking.multimedia import compress_image_size
+    from PIL import Image
+
+    one = uuid.uuid5(uuid.NAMESPACE_URL, f"{run_id}/{event['key']}/{event['step']}")
+    name = f"{event['key']}+step+{event['step']}+timestamp+{event['at']}+{one}"
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copyfile(file, Path(folder, f"{name}.png"))
+        with Image.open(file) as picture:
+            compress_image_size(picture.convert("RGB")).save(Path(folder, f"{name}+compressed.webp"))
+        store.client.log_artifacts(run_id, folder, "images")
 
 
 def _dataset_input(given: Mapping[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from PIL import Image
+from pytorch_lightning.loggers.logger import Logger
 from torch import nn
 
 from quintet.errors import UserError
@@ -137,6 +140,7 @@ def test_a_training_cut_off_goes_on_to_the_same_weights_curves_and_pictures(game
             assert torch.equal(value, weights(after)[name]), (at, name)
         assert {**before, **rest} == curves
         assert np.array_equal(np.stack(after.history), np.stack(whole.history))
+        assert after.troubles == whole.troubles
 
 
 @pytest.mark.parametrize("loss", ["minimax", "wasserstein", "least-squares"])
@@ -181,6 +185,8 @@ def test_collapse_and_a_discriminator_that_has_won_are_said_once(game, tmp_path,
     made.training_settings.optimiser.__dict__["lr"] = 0.02
     with caplog.at_level(logging.WARNING):
         fit(made, tmp_path)
+    assert [trouble["trouble"] for trouble in made.troubles] == ["collapse", "saturation"]
+    assert made.troubles[0]["epoch"] == 1
     said = [r.getMessage() for r in caplog.records if "bars, seed 0" in r.getMessage()]
     assert sum("the generator has collapsed" in line for line in said) == 1
     assert sum("it has won" in line for line in said) == 1
@@ -199,11 +205,46 @@ def test_path_lengths_need_styles(game):
         game(adversarial={"path_length": 2.0})
 
 
-def test_a_training_leaves_an_animation_of_the_same_latents(game, tmp_path):
-    made = game(budget={"epochs": 3})
-    fit(made, tmp_path)
-    assert made.write(tmp_path) == ["samples.png", "samples.gif"]
-    from PIL import Image
+class Listener(Logger):
+    """Takes images as some of Lightning's loggers do."""
 
-    with Image.open(tmp_path / "samples.gif") as film:
-        assert film.n_frames == 3
+    name, version = "listener", ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images: list[tuple[str, int, tuple[int, ...]]] = []
+
+    def log_image(self, key: str, images: list[np.ndarray], step: int) -> None:
+        self.images += [(key, step, image.shape) for image in images]
+
+    def log_metrics(self, *args: Any, **kwargs: Any) -> None: ...
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None: ...
+
+
+def test_a_training_leaves_an_animation_of_the_same_latents_and_says_what_went_wrong(game, tmp_path):
+    made = game(budget={"epochs": 14})
+    listener = Listener()
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=14,
+        logger=listener,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(made)
+    made.troubles = [{"trouble": "collapse", "epoch": 3, "what": "all alike"}]
+    assert made.write(tmp_path) == ["samples.png", "samples.gif", "game.json"]
+    game_ = json.loads((tmp_path / "game.json").read_text())
+    assert game_["troubles"] == made.troubles
+    assert len(game_["epochs"]) == 12
+    assert (game_["epochs"][0], game_["epochs"][-1]) == (1, 14)
+    with Image.open(tmp_path / "samples.gif") as film, Image.open(tmp_path / "samples.png") as strip:
+        assert film.n_frames == 14
+        assert strip.height == 2 + 12 * (film.height - 2)
+    # After the first epoch and the last, and at most eight times; 18 images make one row of ten.
+    assert [key for key, _, _ in listener.images] == ["samples"] * 8
+    steps = [step for _, step, _ in listener.images]
+    assert (steps[0], steps[-1]) == (6, 84)
+    assert {shape for _, _, shape in listener.images} == {(44, 422, 1)}

@@ -13,10 +13,11 @@ from PIL import Image
 from quintet.baselines.generation import fit
 from quintet.data.spec import Split
 from quintet.tasks import TASKS, pictures
-from quintet.tasks.generation import Generation, distances, judge, latents, way
+from quintet.tasks.generation import Generation, distances, judge, latents, styles, way
 from quintet.training.settings import Training
 
 CPU = torch.device("cpu")
+STYLEGAN = {"family": "gan", "name": "stylegan", "settings": {"latent_dim": 4, "mapping_layers": 1, "width": 4}}
 VAE = {"family": "cnn", "name": "vae", "settings": {"latent_dim": 4, "width": 4, "conditional": True}}
 
 
@@ -98,10 +99,62 @@ def test_the_report_gets_pictures_and_what_figures_are_to_be_read_beside(objecti
     found = {seed: objective.predict(network, test_split, CPU) for seed in (0, 3)}
     files = objective.write(tmp_path, found)
     assert set(files) == {p.name for p in tmp_path.iterdir()}
-    assert {"samples-seed-3.png", "interpolation-seed-0.png"} <= set(files)
+    kinds = ("samples", "neighbours", "worst")
+    assert set(files) == {"generation.json", *(f"{kind}-seed-{seed}.png" for kind in kinds for seed in (0, 3))}
     beside = json.loads((tmp_path / "generation.json").read_text())
     assert beside["floor"]["frechet_distance"] < 0.1 * beside["ceiling"]["frechet_distance"]
     assert sum(beside["made_of_class"]["3"]) == 24
+
+
+def test_the_nearest_training_images_and_the_worst_images_are_shown(objective, test_split):
+    train = objective.inputs.load("train")
+    images = np.array(test_split.inputs)
+    images[7] = train.inputs[30]  # recited
+    images[9] = 255 - images[9]  # like nothing there is
+    found = objective.beside(images, test_split, conditional=False)
+    assert found.more["nearest_train_distance"].argmin() == 7
+    assert np.array_equal(found.recited[7], train.inputs[30])
+    assert found.more["nearest_real_distance"].argmax() == 9
+
+
+def test_what_a_generator_can_do_besides_is_drawn_and_styles_where_it_has_some(objective, test_split, tmp_path):
+    others = {"interpolation-seed-1.png", "truncation-seed-1.png"}
+    assert set(objective.draw(objective.network(VAE).eval(), test_split, tmp_path, 1)) == others
+    drawn = objective.draw(objective.network(STYLEGAN).eval(), test_split, tmp_path, 1)
+    assert set(drawn) == others | {"mixing-seed-1.png"} == {file.name for file in tmp_path.iterdir()}
+    with Image.open(tmp_path / "truncation-seed-1.png") as picture:
+        pixels = np.asarray(picture)
+        assert len({pixels[-42:-2, 2 + 42 * i : 42 * (i + 1)].tobytes() for i in range(10)}) == 1, "at 0 all are one"
+        assert len({pixels[2:42, 2 + 42 * i : 42 * (i + 1)].tobytes() for i in range(10)}) == 10
+    with Image.open(tmp_path / "mixing-seed-1.png") as picture:
+        assert picture.size == (2 + 7 * 42, 2 + 5 * 42)
+
+
+def test_truncation_draws_styles_to_their_mean_and_latents_to_zero(objective):
+    latent = latents(3, 4)
+    gan, vae = (objective.network(model).eval() for model in (STYLEGAN, VAE))
+    labels = torch.tensor([0, 1, 2])
+    with torch.no_grad():
+        gan.generator.mean_style.normal_()
+        assert torch.equal(styles.truncated(gan, latent, None, 1.0), gan.generate(latent))
+        assert torch.equal(styles.truncated(vae, latent, labels, 0.5), vae.generate(0.5 * latent, labels))
+        half = styles.truncated(gan, latent, None, 0.5)
+        gan.generator.truncation = 0.5
+        assert torch.allclose(half, gan.generate(latent), atol=1e-6)
+
+
+def test_mixed_images_have_the_early_layers_of_the_row_and_the_late_ones_of_the_column(objective):
+    network = objective.network(STYLEGAN).eval()
+    latent = latents(5, 4)
+    with torch.no_grad():
+        grid = styles.mixed(network, latent, None, coarse=2)
+        own = network.generate(latent)
+        style = network.generator.styles(latent)
+        both = torch.cat([style[1:2, :2], style[4:5, 2:]], 1)
+        assert grid.shape == (3, 4, 1, 8, 8)
+        assert torch.allclose(grid[1:, 0], own[:2], atol=1e-6)
+        assert torch.allclose(grid[0, 1:], own[2:], atol=1e-6)
+        assert torch.allclose(grid[2, 3], network.generator.synthesis(both)[0].clamp(-1, 1), atol=1e-6)
 
 
 def test_a_grid_shows_every_class_in_a_row_of_its_own(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from PIL import Image
 
 from quintet.baselines.inpainting import biharmonic, fit, mean_fill
 from quintet.data.spec import DataSpec, Split, save
@@ -125,9 +126,15 @@ def test_holes_of_a_step_are_found_again(repaired):
 
 def test_a_training_is_shown_as_repairs_of_the_same_images(repaired, objective, tmp_path):
     game, _ = repaired(PIX2PIX, adversarial={"augment": ["colour", "translation", "cutout"]})
-    assert game.write(tmp_path) == ["samples.png", "samples.gif"]
+    assert game.write(tmp_path) == ["samples.png", "samples.gif", "game.json"]
     found = objective.predict(game.network.eval(), objective.inputs.load("test"), CPU)
-    assert objective.write(tmp_path, {0: found, 1: found}) == ["repairs-seed-0.png", "repairs-seed-1.png"]
+    kinds = ("repairs", "worst-repairs", "best-repairs")
+    files = objective.write(tmp_path, {0: found, 1: found})
+    assert files == [f"{kind}-seed-{seed}.png" for seed in (0, 1) for kind in kinds]
+    with Image.open(tmp_path / "worst-repairs-seed-0.png") as worst, Image.open(tmp_path / files[2]) as best:
+        repaired_and_original = [np.asarray(picture)[44:, 2:42].astype(int) for picture in (worst, best)]
+    off = [np.abs(column[:40] - column[42:82]).mean() for column in repaired_and_original]
+    assert off[0] > off[1]
     assert objective.called(game.network)(objective.inputs.example(2, CPU)).shape == (2, *SHAPE)
     stored, targets = objective.inputs.collate(objective.inputs.load("train"), np.arange(4))
     game.network.requires_grad_(True)

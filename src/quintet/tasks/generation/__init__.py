@@ -24,7 +24,7 @@ from quintet.data.spec import DataSpec, Split
 from quintet.evaluation.statistics import Figure, Mean, Measure
 from quintet.models.build import build_generator
 from quintet.tasks import pictures
-from quintet.tasks.generation import distances
+from quintet.tasks.generation import distances, styles
 from quintet.tasks.generation.judge import Judge, judge_of
 from quintet.tasks.objective import Objective, Predictions
 from quintet.training.adversarial import GAMES
@@ -35,6 +35,8 @@ from quintet.training.settings import Training
 _BATCH = 256
 # Steps between two latents, and how many such pairs are shown.
 _STEPS, _PAIRS = 10, 5
+# Images in a row of other pictures; sources of coarse styles; the truncations that are shown, from none to all.
+_ROW, _COARSE, TRUNCATIONS = 10, 4, (1.0, 0.7, 0.5, 0.0)
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,14 @@ class Made(Predictions):
     images      uint8 [example channel height width], as made
     real        features of the real images [example feature]
     features    those of the made images, likewise
-    between     uint8 [pair step channel height width], images of latents on the way from one to another
+    recited     uint8 like images, the nearest training image of each made one
     """
 
     images: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+    recited: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
     real: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     features: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     probabilities: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    between: NDArray[np.uint8] | None = None
 
 
 class Drawn(nn.Module):
@@ -103,31 +105,27 @@ class Generation(Objective):
     def predict(self, network: nn.Module, split: Split, device: torch.device) -> Made:
         labels = torch.from_numpy(np.array(split.targets))
         latent = latents(len(split), int(network.latent_dim))  # type: ignore[arg-type]
-        between = self.make(network, way(latent), labels[:_PAIRS].repeat_interleave(_STEPS), device)
-        images = self.make(network, latent, labels, device)
-        return self.beside(images, split, bool(network.conditional), between.reshape(_PAIRS, _STEPS, *self.spec.shape))
+        return self.beside(self.make(network, latent, labels, device), split, bool(network.conditional))
 
     @torch.inference_mode()
     def make(
-        self, network: nn.Module, latent: Tensor, labels: Tensor, device: torch.device
+        self, network: nn.Module, latent: Tensor, labels: Tensor, device: torch.device, truncation: float = 1.0
     ) -> UInt8[np.ndarray, "image channel height width"]:
-        """Images of `latent` by `network`, in eval mode, as bytes."""
+        """Images of `latent` by `network`, in eval mode, as bytes; `truncation` as in `styles.truncated`."""
         assert not network.training
         made = []
         for start in range(0, len(latent), _BATCH):
             its = labels[start : start + _BATCH].to(device) if network.conditional else None
-            images = network.generate(latent[start : start + _BATCH].to(device), its)  # type: ignore[operator]
-            made.append(((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu())
-        return np.asarray(torch.cat(made).numpy())
+            made.append(_bytes(styles.truncated(network, latent[start : start + _BATCH].to(device), its, truncation)))
+        return np.concatenate(made)
 
-    def beside(
-        self, images: NDArray[np.uint8], split: Split, conditional: bool, between: NDArray[np.uint8] | None = None
-    ) -> Made:
+    def beside(self, images: NDArray[np.uint8], split: Split, conditional: bool) -> Made:
         """Made images (as many as the split has) compared with those of the split and with the training images."""
         real, _ = self.judge.look(np.asarray(split.inputs))
         features, probabilities = self.judge.look(images)
         found = distances.manifolds(real, features)
-        train = np.asarray(self.inputs.load("train").inputs).reshape(-1, images[0].size) / 255
+        known = self.inputs.load("train").inputs
+        train = np.asarray(known).reshape(-1, images[0].size) / 255
         near = distances.nearest(images.reshape(len(images), -1) / 255, train)
         usual = distances.nearest(np.asarray(split.inputs).reshape(len(split), -1) / 255, train)
         classes, seen = np.array(self.spec.classes), probabilities.argmax(1)
@@ -137,6 +135,7 @@ class Generation(Objective):
             "density": found.density,
             "copied": distances.copied(near, usual),
             "nearest_train_distance": near.distance,
+            "nearest_real_distance": distances.nearest(features, real).distance,
             "seen": seen,
         }
         if conditional:
@@ -151,10 +150,10 @@ class Generation(Objective):
             loss=distances.frechet_distance(real, features),
             more=more,
             images=images,
+            recited=np.asarray(known[near.row]),
             real=real,
             features=features,
             probabilities=probabilities,
-            between=between,
         )
 
     def measures(self, found: Predictions) -> dict[str, Measure]:
@@ -178,22 +177,27 @@ class Generation(Objective):
         return measures
 
     def write(self, folder: Path, found: Mapping[int, Predictions]) -> list[str]:
-        """`generation.json`: what the figures are to be read beside; pictures of each seed's images."""
+        """`generation.json`: what the figures are to be read beside; pictures of each seed's images.
+
+        Samples by class, as the judge sees them; those nearest to a training image above that image; the worst, which
+        are those that the judge's features place farthest from any test image.
+        """
         files = ["generation.json"]
         first = next(iter(found.values()))
         assert isinstance(first, Made)
         counts = {}
         for seed, made in found.items():
             assert isinstance(made, Made)
-            counts[str(seed)] = np.bincount(made.more["seen"], minlength=len(self.spec.classes)).tolist()
-            pictures.save(
-                pictures.grid(pictures.sorted_by_class(made.images, made.more["seen"])),
-                folder / f"samples-seed-{seed}.png",
-            )
-            files.append(f"samples-seed-{seed}.png")
-            if made.between is not None:
-                pictures.save(pictures.grid(made.between), folder / f"interpolation-seed-{seed}.png")
-                files.append(f"interpolation-seed-{seed}.png")
+            seen = made.more["seen"]
+            counts[str(seed)] = np.bincount(seen, minlength=len(self.spec.classes)).tolist()
+            nearest = made.more["nearest_train_distance"].argsort(kind="stable")[:_ROW]
+            worst = (-made.more["nearest_real_distance"]).argsort(kind="stable")[:_ROW]
+            shown = {
+                "samples": pictures.sorted_by_class(made.images, seen),
+                "neighbours": np.stack([made.images[nearest], made.recited[nearest]]),
+                "worst": made.images[worst][None],
+            }
+            files += [pictures.save_grid(rows, folder, kind, seed) for kind, rows in shown.items()]
         beside = {
             "features": f"a network trained here on {self.spec.name}, for use within one report",
             "judge_accuracy": self.judge.accuracy,
@@ -205,6 +209,23 @@ class Generation(Objective):
         }
         (folder / "generation.json").write_text(json.dumps(beside, indent=1), encoding="utf8")
         return files
+
+    def draw(self, network: nn.Module, split: Split, folder: Path, seed: int) -> list[str]:
+        """Walks between latents, truncation, and the mixing of styles where the network has some."""
+        cpu, latent = torch.device("cpu"), latents(len(split), int(network.latent_dim))  # type: ignore[arg-type]
+        labels = torch.from_numpy(np.array(split.targets))
+        walked = self.make(network, way(latent), labels[:_PAIRS].repeat_interleave(_STEPS), cpu)
+        first, its = latent[:_ROW], labels[:_ROW]
+        shown = {
+            "interpolation": walked.reshape(_PAIRS, _STEPS, *self.spec.shape),
+            "truncation": np.stack([self.make(network, first, its, cpu, amount) for amount in TRUNCATIONS]),
+        }
+        if styles.has_styles(network):
+            with torch.inference_mode():
+                mixed = styles.mixed(network, first, its if network.conditional else None, _COARSE)
+            shown["mixing"] = _bytes(mixed.flatten(0, 1)).reshape(*mixed.shape)
+            shown["mixing"][0, 0] = 255
+        return [pictures.save_grid(rows, folder, kind, seed) for kind, rows in shown.items()]
 
     def _bounds(self, found: Made, what: str) -> dict[str, float]:
         """Distances of real images to training images (the floor), or to noise (the ceiling)."""
@@ -222,9 +243,14 @@ class Generation(Objective):
         }
 
 
-def latents(count: int, latent_dim: int) -> Tensor:
-    """The first `count` of one fixed sequence of latents, the same for every seed and every epoch."""
-    return torch.from_numpy(np.random.default_rng(0).standard_normal((count, latent_dim), np.float32))
+def latents(count: int, latent_dim: int, seed: int = 0) -> Tensor:
+    """The first `count` of a fixed sequence of latents; what is measured has that of seed 0, at every epoch."""
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal((count, latent_dim), np.float32))
+
+
+def _bytes(images: Tensor) -> NDArray[np.uint8]:
+    """Images from -1 to 1 as they are stored."""
+    return np.asarray(((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy())
 
 
 def way(latent: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics.functional.image import structural_similarity_index_measure
@@ -56,17 +56,28 @@ class Inpainting(Objective):
         verdicts: Tensor = network.discriminator(broken, whole)  # type: ignore[operator]
         return (whole - inputs).abs().mean() + verdicts.mean()
 
-    @torch.inference_mode()
     def predict(self, network: nn.Module, split: Split, device: torch.device) -> Repaired:
+        return self.repaired(self.fill(network, np.array(split.inputs), self.holes_of(split), device), split)
+
+    @torch.inference_mode()
+    def fill(
+        self,
+        network: nn.Module,
+        images: UInt8[np.ndarray, "image channel height width"],
+        hole: Bool[Tensor, "image 1 height width"],
+        device: torch.device,
+    ) -> UInt8[np.ndarray, "image channel height width"]:
+        """The images, as stored, with what `network`, in eval mode, puts into their holes."""
         assert not network.training
-        originals = torch.from_numpy(np.array(split.inputs))
         filled = []
-        hole = self.holes_of(split)
-        for start in range(0, len(split), _BATCH):
-            images = self.inputs.network_input(originals[start : start + _BATCH]).to(device)
-            broken = images.masked_fill(hole[start : start + _BATCH].to(device), 0.0)
-            filled.append(((network.translator(broken).float() + 1) * 127.5).round().clamp(0, 255).cpu())  # type: ignore[operator]
-        return self.repaired(torch.cat(filled).to(torch.uint8).numpy(), split)
+        for start in range(0, len(images), _BATCH):
+            some = torch.from_numpy(images[start : start + _BATCH])
+            broken = (
+                self.inputs.network_input(some).to(device).masked_fill(hole[start : start + _BATCH].to(device), 0.0)
+            )
+            made = ((network.translator(broken).float() + 1) * 127.5).round().clamp(0, 255)  # type: ignore[operator]
+            filled.append(torch.where(hole[start : start + _BATCH], made.to(torch.uint8).cpu(), some))
+        return np.asarray(torch.cat(filled).numpy())
 
     def holes_of(self, split: Split) -> Tensor:
         """The holes of a split's images, always the same."""
@@ -104,16 +115,20 @@ class Inpainting(Objective):
         }
 
     def write(self, folder: Path, found: Mapping[int, Predictions]) -> list[str]:
-        """For each seed the first images: with the hole, repaired, as they were."""
+        """For each seed the first images, the worst repairs and the best: with the hole, repaired, as they were."""
         files = []
         for seed, one in found.items():
             assert isinstance(one, Repaired)
             hole = holes(len(one), self.spec.shape, np.random.default_rng(0)).numpy()
             broken = np.where(hole, np.uint8(128), one.originals)
-            rows = np.stack([images[:_SHOWN] for images in (broken, one.images, one.originals)])
-            file = f"repairs-seed-{seed}.png"
-            pictures.save(pictures.grid(rows), folder / file)
-            files.append(file)
+            order = one.score.argsort(kind="stable")
+            for kind, rows in (
+                ("repairs", np.arange(len(one))),
+                ("worst-repairs", order),
+                ("best-repairs", order[::-1]),
+            ):
+                shown = np.stack([images[rows[:_SHOWN]] for images in (broken, one.images, one.originals)])
+                files.append(pictures.save_grid(shown, folder, kind, seed))
         return files
 
 
