@@ -72,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("predict", help="let the champion of a task and data set answer files and folders")
     command.add_argument("name", metavar="NAME", help=_CHAMPION)
     command.add_argument("inputs", metavar="INPUT", type=Path, nargs="+", help=_INPUTS)
-    command.add_argument("--out", type=Path, required=True, help="the table to write: .csv, .jsonl or .parquet")
+    command.add_argument(
+        "--out", type=Path, required=True, help="the table to write: .csv, .jsonl or .parquet; for pictures, a folder"
+    )
     command.add_argument(
         "--on-bad",
         choices=("fail", "skip"),

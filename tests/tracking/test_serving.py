@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -13,10 +14,12 @@ import pytest
 import torch
 from mlflow.pyfunc import scoring_server
 
+from quintet.data.spec import DataSpec
 from quintet.data.text.store import TOKENIZER
 from quintet.errors import UserError
 from quintet.serving import ADAPTERS, make_adapter
 from quintet.serving.adapter import Adapter, BadInput, Row, Type
+from quintet.tasks.generation import Generation
 from quintet.tracking.journal import Journal
 from quintet.tracking.registry import model_of
 from quintet.tracking.serving import BadRequest, ServedModel
@@ -137,6 +140,54 @@ def test_a_network_of_texts_is_kept_with_its_tokenizer_and_answers_over_http(
     assert good.json()["predictions"][0]["entities"][2]["begin"] == 5
     assert (empty.status_code, empty.json()["message"]) == (400, "text 1: the text is empty")
     assert [answer.status_code for answer in (bad, wrong, absent)] == [400] * 3
+
+
+def test_a_generator_makes_pictures_over_http_and_refuses_what_makes_no_sense(
+    journal: Journal, store: Store, tmp_path: Path
+) -> None:
+    settings = {"family": "cnn", "name": "vae", "settings": {"latent_dim": 4, "width": 4, "conditional": True}}
+    spec = DataSpec("bars", "image", "class", (1, 8, 8), ("a", "b"), {}, {}, (0.5,), (0.2,), 0, {}, "bars-1")
+    network = Generation(spec).network(settings)
+    save_weights(network.state_dict(), tmp_path / "weights.safetensors")
+    journal.start("run", experiment="generation")
+    journal.model(
+        tmp_path / "weights.safetensors", settings={"task": "generation", "model": settings}, spec=asdict(spec)
+    )
+    model = model_of(store, send(store, journal))
+    assert model is not None
+    app = scoring_server.init(load(store, model.model_uri))
+
+    async def post(*bodies: Row) -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://served") as client:
+            return [await client.post("/invocations", json=body) for body in bodies]
+
+    whole = {"seed": 3, "class": "b", "truncation": 0.5, "count": 2}
+    full, mixed, *bad = asyncio.run(
+        post(
+            {"dataframe_records": [whole]},
+            {"dataframe_records": [{"seed": 3}, whole]},
+            {"dataframe_records": [{**whole, "class": "c"}]},
+            {"dataframe_records": [whole, {**whole, "truncation": 2}]},
+            {"dataframe_records": [{**whole, "count": 65}]},
+            {"dataframe_records": [{"class": "b"}]},
+            {"dataframe_records": [whole] * 17},
+            {"dataframe_records": [{}]},
+            {},
+        )
+    )
+    assert full.status_code == 200, full.text
+    [answer] = full.json()["predictions"]
+    assert answer["classes"] == ["b", "b"]
+    assert [base64.b64decode(image)[1:4] for image in answer["images"]] == [b"PNG"] * 2
+    # A row that leaves columns out takes their defaults, also beside one that does not.
+    assert mixed.status_code == 200, mixed.text
+    assert [len(row["images"]) for row in mixed.json()["predictions"]] == [1, 2]
+    assert mixed.json()["predictions"][1] == answer
+    assert [response.status_code for response in bad] == [400] * 7
+    assert bad[0].json()["message"] == "row 0: unknown class 'c'; it takes: a, b"
+    assert bad[1].json()["message"].startswith("row 1: truncation 2; it takes")
+    assert bad[2].json()["message"] == "row 0: count 65; it takes 1 to 64"
+    assert bad[4].json()["message"] == "17 rows in one request; it takes 1 to 16"
 
 
 def test_a_request_of_too_many_images_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Trained networks that take raw inputs and answer with words: behind MLflow's server, and for `quintet predict`.
+"""Trained networks that take raw inputs and answer: behind MLflow's server, and for `quintet predict`.
 
 An adapter knows one task on one kind of data: what a request holds, how it becomes the network's input, what is
 answered. This table is free of torch and mlflow. To serve a new task: a file here with an `Adapter`, a line below.
@@ -22,6 +22,8 @@ ADAPTERS: dict[tuple[str, str], str] = {
     ("tagging", "text"): "quintet.serving.entity_tagger:EntityTagger",
     ("answering", "text"): "quintet.serving.question_answerer:QuestionAnswerer",
     ("pretraining", "text"): "quintet.serving.masked_words:MaskedWordFiller",
+    ("generation", "image"): "quintet.serving.image_maker:ImageMaker",
+    ("inpainting", "image"): "quintet.serving.image_repairer:ImageRepairer",
 }
 
 

@@ -20,15 +20,20 @@ class BadInput(Exception):
 class Adapter(ABC):
     """One task on one kind of data.
 
-    `noun` is what an input is called in messages; `takes` names the columns of a request, `gives` the fields of an
-    answer; `suffixes` are those of files that `quintet predict` looks for in folders. Making an adapter costs
-    nothing: torch is imported by `load`, so that a model can be written to MLflow without it.
+    `noun` is what an input is called in messages; `takes` names the columns of a request, of which some are `optional`,
+    `gives` the fields of an answer; `most` is how many rows a request may have. `pictures` is the field of an answer
+    that holds a PNG in base64, or a list of them, where there is one. `suffixes` are those of files that `quintet
+    predict` looks for in folders. Making an adapter costs nothing: torch is imported by `load`, so that a model can be
+    written to MLflow without it.
     """
 
     noun: ClassVar[str]
     takes: ClassVar[Mapping[str, Type]]
+    optional: ClassVar[frozenset[str]] = frozenset()
     gives: ClassVar[Mapping[str, Type]]
     suffixes: ClassVar[tuple[str, ...]]
+    most: ClassVar[int] = 1024
+    pictures: ClassVar[str | None] = None
 
     def __init__(self, settings: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
         self.settings, self.spec = settings, spec

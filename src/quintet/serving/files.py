@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,11 +37,16 @@ def predict_files(adapter: Adapter, inputs: Sequence[Path], out: Path, *, skip_b
     """Write a row for each input of the files, and of the files in the folders, to `out` (.csv, .jsonl or .parquet).
 
     A row has `input`, the file's name, and the fields of the answer; in CSV and Parquet the numbers of a map have a
-    column each, 'probabilities.cat', and what has no type of its own is JSON. `out` appears when all is done. Raises
-    `UserError` that names the first input that can not be read, unless `skip_bad`.
+    column each, 'probabilities.cat', and what has no type of its own is JSON. Where answers are pictures `out` may be a
+    folder (a name without a dot): they go there as PNG, and their names into `answers.jsonl` beside them. `out`
+    appears when all is done. Raises `UserError` that names the first input that can not be read, unless `skip_bad`.
     """
-    if out.suffix not in _WRITERS:
-        raise UserError(str(out), f"no table can be written as '{out.suffix}'", f"it takes: {', '.join(_WRITERS)}")
+    folder = not out.suffix and adapter.pictures is not None
+    if out.suffix not in _WRITERS and not folder:
+        right = f"it takes: {', '.join(_WRITERS)}{', or a folder' if adapter.pictures else ''}"
+        raise UserError(str(out), f"no table can be written as '{out.suffix}'", right)
+    if folder and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(str(out), "is there already", "name a new folder")
     if not out.parent.is_dir():
         raise UserError(str(out.parent), "there is no such folder", "make it first")
     result = Predicted()
@@ -49,7 +56,7 @@ def predict_files(adapter: Adapter, inputs: Sequence[Path], out: Path, *, skip_b
     partial = out.with_name(f".{out.name}.partial")
     progress = _Progress(len(files))
     try:
-        with _WRITERS[out.suffix](partial, adapter.gives) as writer:
+        with _writer(adapter, out, partial) as writer:
             names, batch = [], []
             for name, given in _read(adapter, files, result.bad, progress, skip_bad):
                 names.append(name)
@@ -67,8 +74,20 @@ def predict_files(adapter: Adapter, inputs: Sequence[Path], out: Path, *, skip_b
         os.replace(partial, out)
     finally:
         progress.close()
-        partial.unlink(missing_ok=True)
+        if folder:
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
     return result
+
+
+def _writer(adapter: Adapter, out: Path, partial: Path) -> _Writer:
+    if out.suffix:
+        return _WRITERS[out.suffix](partial, adapter.gives)
+    assert adapter.pictures is not None
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    return _Pictures(partial, adapter.gives, adapter.pictures)
 
 
 def _answers(adapter: Adapter, names: Sequence[str], inputs: Sequence[Any]) -> list[Row]:
@@ -167,6 +186,28 @@ class _Parquet(_Writer):
         if self.writer is not None:
             self.writer.close()
         super().__exit__()
+
+
+class _Pictures(_Jsonl):
+    """A folder of numbered PNG files; the rows beside them name them in place of the base64."""
+
+    def __init__(self, folder: Path, gives: Mapping[str, Type], field: str) -> None:
+        super().__init__(folder / "answers.jsonl", gives)
+        self.folder, self.field, self.count = folder, field, 0
+
+    def write(self, rows: Sequence[Row]) -> None:
+        super().write([{**row, self.field: self._saved(row[self.field])} for row in rows])
+
+    def _saved(self, given: str | list[str]) -> str | list[str]:
+        if isinstance(given, list):
+            return [self._one(picture) for picture in given]
+        return self._one(given)
+
+    def _one(self, picture: str) -> str:
+        name = f"{self.count:05d}.png"
+        self.count += 1
+        (self.folder / name).write_bytes(base64.b64decode(picture))
+        return name
 
 
 _WRITERS: dict[str, type[_Writer]] = {".csv": _Csv, ".jsonl": _Jsonl, ".parquet": _Parquet}

@@ -43,12 +43,7 @@ class ImageClassifier(Adapter):
 
     def example(self) -> Row:
         """A black image of the model's size."""
-        from PIL import Image
-
-        channels, height, width = self.spec["shape"]
-        buffer = BytesIO()
-        Image.new("RGB" if channels == 3 else "L", (width, height)).save(buffer, "PNG")
-        return {"image": base64.b64encode(buffer.getvalue()).decode()}
+        return {"image": png(np.zeros(tuple(self.spec["shape"]), np.uint8))}
 
     def load(self, weights: Path, files: Mapping[str, Path]) -> None:
         self.network = load_network(weights, self.settings, self.spec)
@@ -127,9 +122,12 @@ def pixels(cell: Any, shape: Iterable[int]) -> NDArray[np.uint8]:
 
 def _picture(text: str, channels: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     """A PNG or JPEG in base64, brought to `size` (height, width). Its header is judged before it is decoded."""
-    from PIL import Image
+    return fitted(picture_bytes(text), channels, size)
 
-    from quintet.data.picture import Unusable, read_picture
+
+def picture_bytes(text: str) -> bytes:
+    """The PNG or JPEG that a text is the base64 of, its header judged but not decoded; raises `BadInput`."""
+    from PIL import Image
 
     if len(text) > MAX_BASE64_CHARACTERS:
         raise BadInput(f"{len(text):,} characters; the limit is {MAX_BASE64_CHARACTERS:,}")
@@ -146,6 +144,13 @@ def _picture(text: str, channels: int, size: tuple[int, int]) -> NDArray[np.uint
         raise BadInput("not a PNG or JPEG") from None
     if count > MAX_PIXELS:
         raise BadInput(f"more than the {MAX_PIXELS:,} pixels allowed")
+    return content
+
+
+def fitted(content: bytes, channels: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture's file as uint8 [channel height width] of `size`, as `prepare` makes it; raises `BadInput`."""
+    from quintet.data.picture import Unusable, read_picture
+
     with tempfile.NamedTemporaryFile() as file:
         file.write(content)
         file.flush()
@@ -153,3 +158,12 @@ def _picture(text: str, channels: int, size: tuple[int, int]) -> NDArray[np.uint
             return read_picture(Path(file.name), size, channels)
         except Unusable as e:
             raise BadInput(str(e)) from None
+
+
+def png(image: NDArray[np.uint8]) -> str:
+    """An image [channel height width] as a PNG in base64."""
+    from PIL import Image
+
+    buffer = BytesIO()
+    Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from quintet.serving.adapter import BadInput, Row, Type
-from quintet.serving.texts import TABLES, TextAdapter
+from quintet.serving.tables import TABLES
+from quintet.serving.texts import TextAdapter
 
 if TYPE_CHECKING:
     from quintet.tasks.answering import Answering

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quintet.serving.adapter import Adapter, BadInput, Row
+from quintet.serving.tables import TABLES, decoded, rows_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from quintet.training.texts import TextInputs
 
 MAX_CHARACTERS = 100_000
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-TABLES = (*_DELIMITERS, ".jsonl")
 TEXT_FILES = (".txt", *TABLES)
 
 
@@ -59,12 +55,10 @@ class TextAdapter(Adapter):
         suffix = file.suffix.lower()
         if suffix not in self.suffixes:
             raise BadInput(f"a file of another kind; it takes: {', '.join(self.suffixes)}")
-        content = _decoded(file.read_bytes())
         if suffix == ".txt":
-            yield str(file), partial(self.read, dict.fromkeys(self.takes, content))
+            yield str(file), partial(self.read, dict.fromkeys(self.takes, decoded(file.read_bytes())))
             return
-        rows = _objects(content) if suffix == ".jsonl" else _records(content, _DELIMITERS[suffix], list(self.takes))
-        for line, made in rows:
+        for line, made in rows_of(file, list(self.takes)):
             yield f"{file}:{line}", partial(self._row, made)
 
     def _row(self, made: Callable[[], Row]) -> Any:
@@ -88,52 +82,3 @@ def checked_text(value: Any, name: str) -> str:
     except UnicodeEncodeError:
         raise BadInput(f"the {name} holds half a character (a lone surrogate)") from None
     return value
-
-
-def _decoded(content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        raise BadInput(f"line {content[: e.start].count(10) + 1} is not UTF-8") from None
-
-
-def _records(content: str, delimiter: str, columns: Sequence[str]) -> Iterator[tuple[int, Callable[[], Row]]]:
-    """The line at which each row of a CSV begins, and what makes a mapping of it."""
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
-    line = 1
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        for column in columns:
-            if header.count(column) != 1:
-                problem = "more than one column" if column in header else "no column"
-                raise BadInput(f"{problem} '{column}' in its first line, '{','.join(header)[:80]}'")
-        line = reader.line_num + 1
-        for cells in reader:
-            if cells:
-                yield line, partial(_record, header, cells)
-            line = reader.line_num + 1
-    except csv.Error as e:
-        raise BadInput(f"line {line} is no row of a CSV ({e})") from None
-
-
-def _record(header: Sequence[str], cells: Sequence[str]) -> Row:
-    if len(cells) != len(header):
-        raise BadInput(f"{len(cells)} fields where the first line has {len(header)}")
-    return dict(zip(header, cells, strict=True))
-
-
-def _objects(content: str) -> Iterator[tuple[int, Callable[[], Row]]]:
-    """Number of each line that is not blank, and what makes a mapping of it."""
-    for number, line in enumerate(content.split("\n"), 1):
-        if line.strip():
-            yield number, partial(_object, line)
-
-
-def _object(line: str) -> Row:
-    try:
-        made = json.loads(line)
-    except (ValueError, RecursionError):
-        raise BadInput("the line is no JSON") from None
-    if not isinstance(made, dict):
-        raise BadInput("the line is no object, such as {…}")
-    return made

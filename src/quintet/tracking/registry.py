@@ -173,14 +173,14 @@ def _save(
             "settings": str(folder / "settings.json"),
             "spec": str(folder / "spec.json"),
         },
-        signature=ModelSignature(inputs=_schema(adapter.takes), outputs=_schema(adapter.gives)),
+        signature=ModelSignature(inputs=_schema(adapter.takes, adapter.optional), outputs=_schema(adapter.gives)),
         input_example=pd.DataFrame([adapter.example()]),
         # Stated, so that MLflow need not run the model to find out; quintet brings the rest.
         pip_requirements=[f"quintet=={version('quintet')}"],
     )
 
 
-def _schema(columns: Mapping[str, Type]) -> Schema:
+def _schema(columns: Mapping[str, Type], optional: frozenset[str] = frozenset()) -> Schema:
     """Columns and their types in MLflow's words."""
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import AnyType, Array, Map
@@ -193,4 +193,4 @@ def _schema(columns: Mapping[str, Type]) -> Schema:
         outer, _, inner = given.rpartition(" of ")
         return {"": lambda t: t, "map": Map, "list": Array}[outer](plain[inner])
 
-    return Schema([ColSpec(of(given), name) for name, given in columns.items()])
+    return Schema([ColSpec(of(given), name, required=name not in optional) for name, given in columns.items()])

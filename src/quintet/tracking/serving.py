@@ -17,7 +17,6 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from quintet.serving import make_adapter
 from quintet.serving.adapter import Adapter, BadInput, Row
 
-MAX_ROWS = 1024
 _BATCH = 256
 
 
@@ -48,8 +47,8 @@ class ServedModel(PythonModel):
         """The answer to each row; raises `BadRequest`, which names the row, counted from 0."""
         noun = self.adapter.noun
         rows = list(_rows(model_input, self.adapter.takes))
-        if not 1 <= len(rows) <= MAX_ROWS:
-            raise BadRequest(f"{len(rows)} {noun}s in one request; it takes 1 to {MAX_ROWS}")
+        if not 1 <= len(rows) <= self.adapter.most:
+            raise BadRequest(f"{len(rows)} {noun}s in one request; it takes 1 to {self.adapter.most}")
         inputs = []
         for i, row in enumerate(rows):
             try:
@@ -72,12 +71,12 @@ def load_adapter(files: Mapping[str, Path]) -> Adapter:
 
 
 def _rows(frame: pd.DataFrame, takes: Mapping[str, str]) -> Iterator[Row]:
-    """The rows of a request.
+    """The rows of a request, in those of the columns that it has: MLflow sees to it that the required ones are there.
 
     MLflow makes one row, whose cells are lists, of {"inputs": ["…", "…"]} and {"inputs": {"text": ["…", "…"]}}, and
     a row each of everything else.
     """
-    columns = list(takes)
+    columns = [column for column in takes if column in frame]
     for cells in zip(*(frame[column] for column in columns), strict=True):
         if all(
             _texts(cell) and not takes[column].startswith("list") for column, cell in zip(columns, cells, strict=True)
