@@ -67,8 +67,8 @@ def test_every_command_explains_itself(command, capsys):
 def test_check_counts_what_would_be_trained(root):
     checked = quintet(root, "check")
     assert (checked.returncode, checked.stderr) == (0, "")
-    assert checked.stdout.startswith("params.yaml is sound: suite smoke, 1 data set(s), ")
-    assert checked.stdout.endswith("experiment(s), 6 training(s), seeds counted\n")
+    assert checked.stdout.startswith("params.yaml is sound: suite smoke, 4 data set(s), ")
+    assert checked.stdout.endswith("experiment(s), 11 training(s), seeds counted\n")
 
 
 BROKEN = {

@@ -28,6 +28,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[dict[
     """A project, and the curve of one process."""
     project = Project(tmp_path_factory.mktemp("alone"))
     assert runs(project) == 0
+    project.keep(EXPERIMENT)
     project.edit(["seeds"], [0])
     project.edit(["trainer"], {**PROCESSES, "devices": 1, "strategy": "auto"})
     project.dvc("repro", "-s", "prepare@digits")

@@ -25,6 +25,7 @@ TRAIN = (sys.executable, "-m", "quintet", "train", EXPERIMENT)
 def longer(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project in which a training takes some seconds, and is saved many times in that."""
     project = Project(tmp_path_factory.mktemp("longer"))
+    project.keep(EXPERIMENT, "digits-lenet")
     project.edit(["training", "budget"], {"epochs": 60})
     project.edit(["training", "augment"], {"crop": 1, "rotate": 10})
     project.edit(["experiments", EXPERIMENT, "model", "settings"], {"hidden_size": 48, "num_layers": 2, "dropout": 0.2})

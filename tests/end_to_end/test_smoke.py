@@ -46,6 +46,38 @@ def test_a_clone_without_results_runs_every_stage_and_leaves_a_report(evaluated:
     assert rows["digits-gru"]["value"] == pytest.approx(sum(right) / len(right))
 
 
+@pytest.mark.timeout(900)
+def test_every_other_kind_of_stage_runs_and_is_compared(project: Project) -> None:
+    params = yaml.safe_load((project.root / "params.yaml").read_text(encoding="utf8"))
+    names = [name for section in ("experiments", "pretraining", "finetuning") for name in params[section]]
+    others = [name for name in names if name not in ("digits-lenet", "digits-vit", "digits-gru")]
+    project.keep(*others)
+    stages = stages_run(project.dvc("repro", timeout=800))
+    groups = {stage.partition("@")[0] for stage in stages}
+    defined = yaml.safe_load((project.root / "dvc.yaml").read_text(encoding="utf8"))["stages"]
+    assert groups == set(defined) - {"prepare-own"}
+    report = json.loads((project.root / "outputs/report/report.json").read_text(encoding="utf8"))
+    assert report["missing"] == []
+    rows = {row["experiment"]: row for row in report["leaderboard"]}
+    assert {name for name, row in rows.items() if not row["baseline"]} == set(others)
+    assert {row["task"] for row in rows.values()} == {
+        "classification",
+        "generation",
+        "inpainting",
+        "pretraining",
+        "tagging",
+    }
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
+    for row in rows.values():
+        for run_id, value in zip(row["run_ids"], row["per_seed"], strict=True):
+            run = client.get_run(run_id)
+            assert run.info.status == "FINISHED"
+            assert run.data.metrics[f"test_{row['metric']}"] == pytest.approx(value, rel=1e-6)
+    assert project.repro() == []
+
+
 def test_running_again_runs_nothing(evaluated: Project) -> None:
     output = evaluated.dvc("repro")
     assert stages_run(output) == []
@@ -189,5 +221,6 @@ def test_every_suite_builds_the_graph(project: Project, tmp_path: Path) -> None:
     for suite in sorted((project.root / "suites").glob("*.yaml")):
         (project.root / "params.yaml").write_text(suite.read_text(encoding="utf8"), encoding="utf8")
         stages = project.dvc("stage", "list", "--name-only").split()
-        for name in yaml.safe_load(suite.read_text(encoding="utf8"))["experiments"]:
-            assert f"train@{name}" in stages
+        params = yaml.safe_load(suite.read_text(encoding="utf8"))
+        for section, stage in (("experiments", "train"), ("pretraining", "pretrain"), ("finetuning", "finetune")):
+            assert {f"{stage}@{name}" for name in params[section]} <= set(stages)

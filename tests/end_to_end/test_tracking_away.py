@@ -7,7 +7,6 @@ import socket
 from pathlib import Path
 
 import pytest
-import yaml
 from mlflow import MlflowClient
 
 from tests.end_to_end.conftest import Project
@@ -25,10 +24,7 @@ SECRETS = {
 
 @pytest.fixture
 def one_experiment(project: Project) -> Project:
-    file = project.root / "params.yaml"
-    params = yaml.safe_load(file.read_text(encoding="utf8"))
-    params["experiments"] = {"digits-gru": params["experiments"]["digits-gru"]}
-    file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf8")
+    project.keep("digits-gru")
     return project
 
 
