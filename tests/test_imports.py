@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from quintet.tasks import TASKS
+
 ROOT = Path(__file__).parents[1]
 HEAVY = {
     "torch",
@@ -68,6 +70,15 @@ def test_a_command_that_trains_nothing_loads_nothing_heavy(command):
 def test_help_does_not_even_load_pydantic():
     modules = loaded("from quintet.cli import main; main(['--help'])")
     assert not (HEAVY | {"pydantic", "yaml"}) & modules
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "baseline"])
+def test_a_stage_that_only_measures_loads_neither_lightning_nor_what_comes_with_it(stage):
+    # Each takes as long as torch, or longer; torchvision and torchmetrics bring in torch's compiler and transformers.
+    tasks = ", ".join(f"quintet.tasks.{task}" for task in TASKS)
+    modules = loaded(f"import quintet.stages.{stage}, {tasks}")
+    assert "torch" in modules
+    assert not {"torchvision", "torchmetrics", "pytorch_lightning", "transformers", "sympy", "mlflow", "dvc"} & modules
 
 
 def test_the_import_contracts_hold():

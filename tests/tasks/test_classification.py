@@ -22,9 +22,10 @@ from quintet.errors import UserError
 from quintet.tasks import TASKS, supervised
 from quintet.tasks.classification import Classification
 from quintet.tasks.objective import Predictions
+from quintet.training.augmentation import augmentation
 from quintet.training.batches import step_seed
 from quintet.training.checkpoints import ResumePoint
-from quintet.training.images import augmentation, normalise
+from quintet.training.images import normalise
 
 CPU = torch.device("cpu")
 SMALL = {

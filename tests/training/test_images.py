@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from quintet.training.images import Crop, Erase, Flip, Rotate, augmentation, normalise
+from quintet.data.spec import DataSpec
+from quintet.training.augmentation import Crop, Erase, Flip, Rotate, augmentation
+from quintet.training.images import normalise
+from quintet.training.inputs import Images
 from quintet.training.settings import Augment
 
 SHAPES = [(1, 8, 8), (3, 12, 20), (3, 21, 9)]
@@ -34,7 +37,8 @@ def test_a_channel_that_never_changes_is_only_shifted():
 
 
 def test_nothing_asked_for_is_no_transform_at_all():
-    assert augmentation(Augment()) is None
+    spec = DataSpec("", "image", "class", (1, 8, 8), ("0",), {}, {}, (0.5,), (0.5,), 0, {}, "")
+    assert Images(spec, None).augmentation(Augment()) is None
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ def test_shape_and_type_stay_and_every_image_is_changed_in_its_own_way(settings,
 
 
 def test_all_that_is_asked_for_is_done():
-    steps = augmentation(Augment(crop=1, flip=True, rotate=5, erase=0.5)).transforms
+    steps = augmentation(Augment(crop=1, flip=True, rotate=5, erase=0.5))
     assert [type(step) for step in steps] == [Rotate, Crop, Flip, Erase]
     assert (steps[1].padding, steps[3].share) == (1, 0.5)
 

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -30,10 +29,6 @@ def intervals(objective: Objective, found: Mapping[int, Predictions], settings: 
         )
         for name in measures[0]
     }
-    exact = [objective.metrics(one) for one in by_seed]
-    for name, estimate in estimates.items():
-        # Where torchmetrics is the measure, the statistics recompute it on resamples and must agree on the whole.
-        assert np.allclose(estimate.per_seed, [m[name] for m in exact], atol=1e-4), (name, estimate, exact)
     return {name: asdict(estimate) for name, estimate in estimates.items()}
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torchvision.transforms import v2
+from torch import Tensor, nn
 
 from quintet.data.spec import DataSpec, Split, load_split
 from quintet.data.split import thin
 from quintet.training.batches import Batch
-from quintet.training.images import augmentation, network_input, normalise
+from quintet.training.images import network_input, normalise
 from quintet.training.settings import Augment
 
 _PREDICTION_BATCH = 512
@@ -57,7 +56,7 @@ class Inputs(ABC):
         """Files, with their text, that a trained network needs to read new examples."""
         return {}
 
-    def augmentation(self, settings: Augment) -> v2.Transform | None:
+    def augmentation(self, settings: Augment) -> nn.Module | None:
         """What changes the network's input in training; None for nothing."""
         return None
 
@@ -87,7 +86,11 @@ class Images(Inputs):
     def example(self, batch: int, device: torch.device) -> Tensor:
         return network_input(self.spec, batch, device)
 
-    def augmentation(self, settings: Augment) -> v2.Transform | None:
+    def augmentation(self, settings: Augment) -> nn.Module | None:
+        if not any(settings.model_dump().values()):
+            return None
+        from quintet.training.augmentation import augmentation
+
         return augmentation(settings)
 
 

@@ -11,11 +11,12 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from PIL import Image
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from quintet.baselines.inpainting import biharmonic, fit, mean_fill
 from quintet.data.spec import DataSpec, Split, save
 from quintet.tasks import TASKS
-from quintet.tasks.inpainting import Inpainting, holes
+from quintet.tasks.inpainting import Inpainting, holes, ssim
 from quintet.tasks.inpainting.repair import Repair
 from quintet.training.settings import Training
 
@@ -85,6 +86,26 @@ def test_a_perfect_repair_and_one_that_is_a_tenth_off_have_the_known_figures(obj
     assert found["absolute_error"] == pytest.approx(0.2)
     assert found["ssim"] < 0.95
     assert set(found) == set(TASKS["inpainting"].metrics)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 12)])
+def test_structural_similarity_is_that_of_torchmetrics(shape):
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 256, (5, *shape), np.uint8)
+    b = np.where(rng.random(a.shape) < np.linspace(0, 1, 5)[:, None, None, None], rng.integers(0, 256, a.shape), a)
+    window = min(11, (min(shape[1:]) - 1) // 2 * 2 + 1)
+    theirs = structural_similarity_index_measure(
+        torch.from_numpy(a).double(),
+        torch.from_numpy(b).double(),
+        gaussian_kernel=False,
+        kernel_size=window,
+        data_range=255.0,
+        reduction="none",
+    )
+    ours = ssim(a, b.astype(np.uint8))
+    assert ours == pytest.approx(theirs.numpy(), abs=1e-9)
+    assert ours[0] == pytest.approx(1)
+    assert ours[-1] < 0.3
 
 
 def test_outside_the_hole_an_image_stays_as_it_was(objective):

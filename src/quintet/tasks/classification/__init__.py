@@ -11,14 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure as Picture
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchmetrics.functional.classification import (
-    binary_calibration_error,
-    multiclass_accuracy,
-    multiclass_f1_score,
-)
 
 from quintet.data.spec import Split
 from quintet.evaluation.statistics import Figure, Mean, Measure, calibration_error, macro_f1
@@ -102,18 +96,6 @@ class Classification(Objective):
             "calibration_error": Figure(lambda weights: calibration_error(confidence, found.score, weights), (0, 1)),
         }
 
-    def metrics(self, found: Predictions) -> dict[str, float]:
-        """By torchmetrics; calibration error in 15 bins of equal width (Guo et al. 2017)."""
-        actual, predicted = (torch.from_numpy(found.more[name]) for name in ("actual", "predicted"))
-        correct, confidence = torch.from_numpy(found.right).long(), torch.from_numpy(found.more["confidence"])
-        classes = len(self.spec.classes)
-        return {
-            "accuracy": float(multiclass_accuracy(predicted, actual, classes, average="micro")),
-            "macro_f1": float(multiclass_f1_score(predicted, actual, classes, average="macro")),
-            "nll": float(found.more["nll"].mean()),
-            "calibration_error": float(binary_calibration_error(confidence, correct, n_bins=15)),
-        }
-
     def write(self, folder: Path, found: Mapping[int, Predictions]) -> list[str]:
         """`confusion.json`, counts over all seeds (rows are true classes), and its picture."""
         size = len(self.spec.classes)
@@ -129,6 +111,9 @@ class Classification(Objective):
 def _draw(matrix: np.ndarray, classes: tuple[str, ...], target: Path) -> None:
     """A confusion matrix (rows true, columns predicted) as PNG, shaded by share of the true class."""
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    # Only evaluation draws.
+    from matplotlib.figure import Figure as Picture
+
     figure = Picture(figsize=(6, 6))
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
