@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import bert, startup, steps, suite
+from benchmarks import bert, dcgan, startup, steps, suite
 
-_BENCHMARKS = {"steps": steps.run, "bert": bert.run, "startup": startup.run, "suite": suite.run}
+_BENCHMARKS = {"steps": steps.run, "bert": bert.run, "dcgan": dcgan.run, "startup": startup.run, "suite": suite.run}
 
 
 def main() -> None:
