@@ -14,11 +14,18 @@ from tests.end_to_end.conftest import Project, stages_run
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 EXPERIMENT = "digits-lenet"
+# Without dropout, whose draws differ from process to process; latents are drawn for all processes together.
+GAME = {
+    "data": "digits",
+    "task": "generation",
+    "model": {"family": "gan", "name": "gan", "settings": {"hidden_size": 32, "units": 16, "dropout": 0.0}},
+    "training": {"adversarial": {"r1": 1.0, "penalty_every": 2}},
+}
 PROCESSES = {"accelerator": "cpu", "devices": 2, "strategy": "ddp", "num_nodes": 1, "precision": "32-true"}
 
 
-def curve(project: Project) -> list[dict[str, float]]:
-    file = project.root / "outputs/runs" / EXPERIMENT / "train/seed-0/curves.csv"
+def curve(project: Project, experiment: str = EXPERIMENT) -> list[dict[str, float]]:
+    file = project.root / "outputs/runs" / experiment / "train/seed-0/curves.csv"
     with open(file, newline="", encoding="utf8") as f:
         return [{k: float(v) for k, v in row.items() if k != "seconds"} for row in csv.DictReader(f)]
 
@@ -57,6 +64,24 @@ def test_two_processes_have_the_losses_of_one_and_make_one_run(alone: tuple[Proj
     trained_by_two(alone, before)
 
 
+def test_a_game_of_two_processes_has_the_losses_of_one_and_makes_one_run(
+    alone: tuple[Project, list[dict[str, float]]],
+) -> None:
+    project, _ = alone
+    project.edit(["baselines", "digits-generation"], {"data": "digits", "task": "generation"})
+    curves = []
+    for machine in ({**PROCESSES, "devices": 1, "strategy": "auto"}, PROCESSES):
+        project.edit(["experiments", "digits-game"], {**GAME, "trainer": machine})
+        project.quintet("train", "digits-game")
+        curves.append(curve(project, "digits-game"))
+    project.quintet("sync")
+    assert runs(project, "generation") == 2
+    one, two = curves
+    assert len(one) == 2
+    for each, other in zip(one, two, strict=True):
+        assert other == pytest.approx(each, rel=1e-3, abs=1e-5)
+
+
 def test_two_machines_share_the_weights_out_while_dvc_runs_on_the_first(
     alone: tuple[Project, list[dict[str, float]]],
 ) -> None:
@@ -75,9 +100,9 @@ def test_two_machines_share_the_weights_out_while_dvc_runs_on_the_first(
     assert f"train@{EXPERIMENT}" in (project.root / "dvc.lock").read_text(encoding="utf8")
 
 
-def runs(project: Project) -> int:
+def runs(project: Project, task: str = "classification") -> int:
     from mlflow import MlflowClient
 
     store = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
-    experiment = store.get_experiment_by_name("classification")
+    experiment = store.get_experiment_by_name(task)
     return 0 if experiment is None else len(store.search_runs([experiment.experiment_id]))

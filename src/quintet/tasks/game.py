@@ -36,6 +36,8 @@ _PATH_EVERY, _PATH_DECAY = 4, 0.01
 # Below this share of the real images' diversity made images are all but one; above that share of right verdicts the
 # discriminator has won. Before that share of the budget neither means anything.
 _COLLAPSED, _SATURATED, _EARLY = 0.1, 0.99, 0.2
+# No process's rank: what is drawn for all processes together.
+_EVERYONE = -1
 # So many images are kept of each epoch, and so many of those epochs are shown one above the other.
 _WATCHED, _SHOWN = 10, 12
 # So many pictures, of five rows, are logged in the course of a training.
@@ -75,6 +77,7 @@ class Game(Supervised):
         self._logged = 0
         # What was warned of, each kind of trouble once: its name, the epoch, the words.
         self.troubles: list[dict[str, Any]] = []
+        self._latents = torch.Generator()
 
     # -- Lightning's hooks
 
@@ -86,7 +89,9 @@ class Game(Supervised):
         return [optimiser(getattr(self.live, self.maker), own), optimiser(self.live.discriminator, other)]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        torch.manual_seed(step_seed(self.seed, self.trainer.global_step, self.trainer.global_rank))
+        step = self.trainer.global_step
+        torch.manual_seed(step_seed(self.seed, step, self.trainer.global_rank))
+        self._latents = torch.Generator(self.device).manual_seed(step_seed(self.seed, step, _EVERYONE))
         share = rate(self.training_settings.schedule, self.progress)
         own = self.training_settings.optimiser.lr
         for lr, each in zip(
@@ -214,7 +219,7 @@ class Game(Supervised):
         live, changes = self.live, self.training_settings.adversarial.augment
 
         def make() -> Tensor:
-            made: Tensor = live.generator(torch.randn(len(images), live.latent_dim, device=self.device), labels)
+            made: Tensor = live.generator(self._latent(len(images)), labels)
             return made
 
         def verdicts(these: Tensor) -> Tensor:
@@ -222,6 +227,12 @@ class Game(Supervised):
             return found
 
         return make, verdicts, lambda fake: torch.zeros((), device=self.device)
+
+    def _latent(self, count: int) -> Tensor:
+        """`count` latents: this process's share of those that one process would draw, as of the examples."""
+        processes, size = self.trainer.world_size, int(self.live.latent_dim)
+        drawn = torch.randn(count * processes, size, generator=self._latents, device=self.device)
+        return drawn[self.trainer.global_rank :: processes]
 
     def _penalty(self, verdicts: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
         settings, total = self.training_settings.adversarial, torch.zeros((), device=self.device)
@@ -236,8 +247,7 @@ class Game(Supervised):
     def _path_penalty(self, count: int, labels: Tensor | None) -> Tensor:
         generator = self.live.generator
         with torch.autocast(self.device.type, enabled=False):
-            latent = torch.randn(count, self.live.latent_dim, device=self.device)
-            styles = generator.styles(latent, None if labels is None else labels[:count])
+            styles = generator.styles(self._latent(count), None if labels is None else labels[:count])
             lengths = path_lengths(generator.synthesis(styles), styles)
             self.path_mean.lerp_(lengths.detach().mean(), _PATH_DECAY)
             return path_length_penalty(lengths, self.path_mean)

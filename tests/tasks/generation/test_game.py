@@ -19,12 +19,14 @@ from torch import nn
 from quintet.errors import UserError
 from quintet.tasks.game import Game
 from quintet.training.checkpoints import BestWeights, ResumePoint
+from tests.tasks.generation.conftest import DCGAN
 
 STYLEGAN = {
     "family": "gan",
     "name": "stylegan",
     "settings": {"latent_dim": 4, "mapping_layers": 1, "width": 4, "max_width": 4},
 }
+GAN = {"family": "gan", "name": "gan", "settings": {"latent_dim": 4, "hidden_size": 8, "units": 4, "dropout": 0.3}}
 VAE = {"family": "cnn", "name": "vae", "settings": {"latent_dim": 4, "width": 4}}
 GPT = {
     "family": "transformer",
@@ -70,10 +72,13 @@ class Epochs(pl.Callback):
             self.rows[trainer.global_step] = row
 
 
-def fit(game: Game, folder: Path, *callbacks: pl.Callback, resume: Path | None = None) -> pl.Trainer:
+def fit(
+    game: Game, folder: Path, *callbacks: pl.Callback, resume: Path | None = None, precision: Any = "32-true"
+) -> pl.Trainer:
     budget = game.training_settings.budget
     trainer = pl.Trainer(
         accelerator="cpu",
+        precision=precision,
         max_epochs=budget.epochs or -1,
         max_steps=budget.steps or -1,
         callbacks=list(callbacks),
@@ -114,13 +119,16 @@ def test_what_is_kept_is_the_average_of_the_generator_and_the_discriminator_as_i
 @pytest.mark.parametrize(
     ("model", "adversarial", "budget"),
     [
+        (GAN, {}, {"epochs": 2}),
         (None, {"loss": "hinge"}, {"epochs": 2}),
         (STYLEGAN, EVERYTHING, {"steps": 8}),
         (VAE, {}, {"epochs": 2}),
     ],
-    ids=["dcgan", "stylegan", "vae"],
+    ids=["gan", "dcgan", "stylegan", "vae"],
 )
-def test_a_training_cut_off_goes_on_to_the_same_weights_curves_and_pictures(game, tmp_path, model, adversarial, budget):
+def test_a_training_cut_off_anywhere_goes_on_to_the_same_weights_curves_and_pictures(
+    game, tmp_path, model, adversarial, budget
+):
     def made() -> Game:
         more: dict[str, Any] = {"budget": budget, "adversarial": adversarial, "augment": {"flip": True}}
         return game(model, **more) if model else game(**more)
@@ -133,14 +141,30 @@ def test_a_training_cut_off_goes_on_to_the_same_weights_curves_and_pictures(game
         return one, rows.rows
 
     whole, curves = run(at=0)
-    for at in (3, 6):
+    for at in range(1, 20):
+        (tmp_path / "last.ckpt").unlink(missing_ok=True)
         _, before = run(at)
+        if not (tmp_path / "last.ckpt").exists():
+            break
         after, rest = run(0, tmp_path / "last.ckpt")
         for name, value in weights(whole).items():
             assert torch.equal(value, weights(after)[name]), (at, name)
         assert {**before, **rest} == curves
         assert np.array_equal(np.stack(after.history), np.stack(whole.history))
         assert after.troubles == whole.troubles
+    assert at > 6, "the cuts must fall in every epoch"
+
+
+@pytest.mark.parametrize(("model", "adversarial"), [(DCGAN, {"gradient_penalty": 1.0}), (STYLEGAN, EVERYTHING)])
+def test_in_16_bits_the_game_takes_nearly_the_same_course(game, tmp_path, model, adversarial):
+    losses = []
+    for precision in ("32-true", "bf16-mixed"):
+        made = game(model, budget={"epochs": 2}, adversarial=adversarial)
+        metrics = fit(made, tmp_path, precision=precision).callback_metrics
+        losses.append([float(metrics[name]) for name in ("train_loss", "generator_loss", "diversity")])
+        assert {value.dtype for value in weights(made.network).values()} <= {torch.float32, torch.int64}
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
 @pytest.mark.parametrize("loss", ["minimax", "wasserstein", "least-squares"])
