@@ -25,12 +25,16 @@ _ARTICLES = {"encoder": "an encoder", "generator": "a generator of images", "tra
 
 
 class Evaluation(Settings):
-    """How results are measured; `latency_seconds` is how long each batch size is timed for."""
+    """How results are measured; `latency_seconds` is how long each batch size is timed for.
+
+    `inception` is a file with weights of Inception v3, by which made images are measured besides.
+    """
 
     resamples: PositiveInt = 1000
     confidence: Annotated[float, Interval(gt=0, lt=1)] = 0.95
     latency_batches: tuple[PositiveInt, ...] = Field((1, 64), strict=False, min_length=1)
     latency_seconds: PositiveFloat = 1.0
+    inception: str | None = None
 
 
 class Baseline(Settings):
@@ -128,6 +132,9 @@ def check(raw: Mapping[str, Any], where: Where) -> Suite:
             right = f"add under baselines: '{made.data}: {{data: {made.data}, task: {made.task}}}'"
             raise UserError(where(*here), f"no baseline is declared for {made.task} on {made.data}", right)
     evaluation = validate(Evaluation, file.evaluation, where, "evaluation")
+    if evaluation.inception is not None and not Path(evaluation.inception).is_file():
+        at = where("evaluation", "inception")
+        raise UserError(at, f"no such file: {evaluation.inception}", "give a file with weights of Inception v3")
     return Suite(file.suite, seeds, data, baselines, evaluation, experiments)
 
 

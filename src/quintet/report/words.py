@@ -31,7 +31,10 @@ METRIC_TITLES = {
     "next_accuracy": "Next-sentence accuracy",
     "masked_accuracy": "Masked-word accuracy",
     "frechet_distance": "Fréchet distance",
+    "kernel_distance": "Kernel distance",
     "copied": "Copies of training images",
+    "inception_fid": "Inception FID",
+    "inception_kid": "Inception KID",
     "psnr": "Signal-to-noise ratio (dB)",
     "ssim": "SSIM",
 }
@@ -42,7 +45,10 @@ SHARES = {
     *("coverage", "precision", "recall", "class_accuracy", "copied"),
 }
 # Metrics of which less is better.
-LOWER_IS_BETTER = {"nll", "calibration_error", "perplexity"}
+LOWER_IS_BETTER = {
+    *("nll", "calibration_error", "perplexity", "absolute_error"),
+    *("frechet_distance", "kernel_distance", "inception_fid", "inception_kid"),
+}
 # What a metric tells, where its name does not.
 METRIC_NOTES = {
     "macro_f1": "Macro-F1 shows whether small classes suffer.",
@@ -52,6 +58,8 @@ METRIC_NOTES = {
     "exact_match": "Exact match wants the whole answer, but for case, punctuation and articles.",
     "next_accuracy": "Of the pairs of sentences half do follow each other.",
     "perplexity": "Perplexity is that of the hidden words.",
+    "frechet_distance": "Distances are between features of a network trained here, not comparable with published FIDs.",
+    "inception_fid": "Those named Inception are between features of Inception v3, from the file that was given.",
 }
 COST_TITLES = {
     "train_seconds": "training time",

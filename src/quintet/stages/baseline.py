@@ -35,6 +35,8 @@ def baseline(key: str) -> None:
     measuring = validate(Evaluation, shown.get("evaluation", {}), declared.plain_where, "evaluation")
     out = Path("outputs/baselines", key)
     objective = load_objective(entry.task, Path("data/prepared", entry.data))
+    if measuring.inception is not None:
+        objective.look_with(Path(measuring.inception), declared.plain_where("evaluation", "inception"))
     train, validation, test = (objective.inputs.load(split) for split in ("train", "validation", "test"))
     for name in TASKS[entry.task].baselines[objective.spec.kind]:
         started, clock = datetime.now(UTC), time.perf_counter()

@@ -43,6 +43,8 @@ def evaluate(name: str, section: Section = "experiments") -> None:
     trained, out = Path("outputs/runs", name, "train"), Path("outputs/runs", name, "evaluate")
     settings = _json(trained / "settings.json")
     objective = load_objective(settings["task"], Path("data/prepared", settings["data"]), trained)
+    if measuring.inception is not None:
+        objective.look_with(Path(measuring.inception), declared.plain_where("evaluation", "inception"))
     test = objective.inputs.load("test")
     runs = {seed: _json(trained / f"seed-{seed}/run.json") for seed in settings["seeds"]}
 

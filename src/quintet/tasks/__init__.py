@@ -93,6 +93,8 @@ TASKS: dict[str, Task] = {
             "classifier_score",
             "class_accuracy",
             "copied",
+            "inception_fid",
+            "inception_kid",
         ),
         primary="coverage",
         higher_is_better=True,

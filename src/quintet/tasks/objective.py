@@ -107,6 +107,9 @@ class Objective(ABC):
     def ready(self) -> None:  # noqa: B027 (most objectives need nothing)
         """What takes a while before the first step and is no part of a network's training."""
 
+    def look_with(self, inception: Path, where: str) -> None:  # noqa: B027 (most objectives make no images)
+        """Measure made images with these weights of Inception v3 as well; `where` names the setting in errors."""
+
     def called(self, network: nn.Module) -> nn.Module:
         """`network` as it can be called with inputs alone, to measure its work and its speed."""
         return network

@@ -10,6 +10,7 @@ from quintet.evaluation.statistics import Figure, estimate
 from quintet.tasks.generation.distances import (
     FrechetDistance,
     KernelDistance,
+    LinearFrechetDistance,
     Neighbours,
     classifier_scores,
     copied,
@@ -123,6 +124,12 @@ class TestMemory:
         assert found.row.tolist() == [7, 3]
         assert found.distance == pytest.approx([2e-3, 2e-3], abs=1e-4)
 
+    def test_nearest_looks_through_all_blocks(self, monkeypatch):
+        monkeypatch.setattr("quintet.tasks.generation.distances._BLOCK", 7)
+        train = gaussian(50)
+        found = nearest(train[::-1] + 1e-4, train)
+        assert found.row.tolist() == list(range(49, -1, -1))
+
     def test_recited_images_are_found_and_new_ones_are_not(self):
         train, test, fresh = gaussian(200), gaussian(200, seed=1), gaussian(200, seed=2)
         beside = nearest(test, train)
@@ -165,6 +172,26 @@ class TestIntervals:
                 assert found.low < truth < found.high
             widths.append(found.high - found.low)
         assert widths[1] < 0.6 * widths[0]
+
+    def test_to_first_order_are_those_of_the_distance_itself(self):
+        real, made = gaussian(200, 4), gaussian(200, 4, mean=1, deviation=1.5, seed=1)
+        exact, linear = (
+            estimate([Figure(d(real, made))], 200, resamples=300) for d in (FrechetDistance, LinearFrechetDistance)
+        )
+        assert linear.value == pytest.approx(exact.value, rel=1e-8)
+        assert linear.low == pytest.approx(exact.low, abs=0.1 * (exact.high - exact.low))
+        assert linear.high == pytest.approx(exact.high, abs=0.1 * (exact.high - exact.low))
+
+    def test_to_first_order_hold_for_more_features_than_images(self):
+        real, made = gaussian(12, 40), gaussian(12, 40, mean=1, seed=1)
+        found = LinearFrechetDistance(real, made)
+        assert found.value == pytest.approx(frechet_distance(real, made))
+        weights = np.ones((2, 12))
+        weights[:, 3], weights[:, 5] = [1.001, 0.999], [0.999, 1.001]
+        steps = FrechetDistance(real, made)(weights)
+        slope = (found.slopes[3] - found.slopes[5]) * 0.002
+        assert found(weights)[0] - found(weights)[1] == pytest.approx(slope)
+        assert steps[0] - steps[1] == pytest.approx(slope, rel=0.01)
 
     def test_are_not_shifted_by_images_that_stand_twice(self):
         """A resample has about two thirds of the images, which alone would lift both distances."""

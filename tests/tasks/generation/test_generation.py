@@ -40,7 +40,7 @@ def test_a_row_is_a_test_image_and_the_image_made_of_its_class(objective, test_s
 def test_metrics_are_those_of_the_table_and_equal_the_plain_functions(objective, test_split):
     found = objective.beside(np.array(objective.inputs.load("train").inputs[:24]), test_split, conditional=True)
     metrics = objective.metrics(found)
-    assert set(metrics) == set(TASKS["generation"].metrics)
+    assert set(metrics) == set(TASKS["generation"].metrics) - {"inception_fid", "inception_kid"}
     assert metrics["frechet_distance"] == pytest.approx(distances.frechet_distance(found.real, found.features))
     assert metrics["coverage"] == distances.manifolds(found.real, found.features).covered.mean()
     unconditional = objective.beside(np.array(test_split.inputs), test_split, conditional=False)

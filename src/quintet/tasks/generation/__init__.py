@@ -25,6 +25,7 @@ from quintet.evaluation.statistics import Figure, Mean, Measure
 from quintet.models.build import build_generator
 from quintet.tasks import pictures
 from quintet.tasks.generation import distances, styles
+from quintet.tasks.generation.inception import Inception
 from quintet.tasks.generation.judge import Judge, judge_of
 from quintet.tasks.objective import Objective, Predictions
 from quintet.training.adversarial import GAMES
@@ -47,6 +48,7 @@ class Made(Predictions):
     real        features of the real images [example feature]
     features    those of the made images, likewise
     recited     uint8 like images, the nearest training image of each made one
+    inception   features of real and made images by Inception, where its weights were given
     """
 
     images: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
@@ -54,6 +56,17 @@ class Made(Predictions):
     real: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     features: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     probabilities: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    inception: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """Of the real images of a split: features, training images as rows of 0 to 1 and the nearest of them."""
+
+    features: NDArray[np.float64]
+    train: NDArray[np.float32]
+    nearest: distances.Neighbours
+    inception: NDArray[np.float64] | None
 
 
 class Drawn(nn.Module):
@@ -76,6 +89,8 @@ class Generation(Objective):
     def __init__(self, spec: DataSpec, prepared: Path | None = None, vocabulary: Path | None = None) -> None:
         super().__init__(spec, prepared, vocabulary)
         self.inputs = BlackToWhite(spec, prepared)
+        self.inception: Inception | None = None
+        self._known: tuple[Split, Known] | None = None
 
     @cached_property
     def judge(self) -> Judge:
@@ -84,6 +99,9 @@ class Generation(Objective):
 
     def ready(self) -> None:
         _ = self.judge
+
+    def look_with(self, inception: Path, where: str) -> None:
+        self.inception = Inception(inception, where)
 
     def network(self, model: Mapping[str, Any]) -> nn.Module:
         return build_generator(model, self.spec.shape, len(self.spec.classes))
@@ -121,19 +139,20 @@ class Generation(Objective):
 
     def beside(self, images: NDArray[np.uint8], split: Split, conditional: bool) -> Made:
         """Made images (as many as the split has) compared with those of the split and with the training images."""
-        real, _ = self.judge.look(np.asarray(split.inputs))
+        known = self._known_of(split)
+        real = known.features
+        by_inception = None
+        if self.inception and known.inception is not None:
+            by_inception = known.inception, self.inception.look(images)
         features, probabilities = self.judge.look(images)
         found = distances.manifolds(real, features)
-        known = self.inputs.load("train").inputs
-        train = np.asarray(known).reshape(-1, images[0].size) / 255
-        near = distances.nearest(images.reshape(len(images), -1) / 255, train)
-        usual = distances.nearest(np.asarray(split.inputs).reshape(len(split), -1) / 255, train)
+        near = distances.nearest(_rows(images), known.train)
         classes, seen = np.array(self.spec.classes), probabilities.argmax(1)
         more: dict[str, NDArray[Any]] = {
             "precise": found.precise,
             "recalled": found.recalled,
             "density": found.density,
-            "copied": distances.copied(near, usual),
+            "copied": distances.copied(near, known.nearest),
             "nearest_train_distance": near.distance,
             "nearest_real_distance": distances.nearest(features, real).distance,
             "seen": seen,
@@ -150,11 +169,21 @@ class Generation(Objective):
             loss=distances.frechet_distance(real, features),
             more=more,
             images=images,
-            recited=np.asarray(known[near.row]),
+            recited=np.asarray(self.inputs.load("train").inputs[near.row]),
             real=real,
             features=features,
             probabilities=probabilities,
+            inception=by_inception,
         )
+
+    def _known_of(self, split: Split) -> Known:
+        """What is to be known of a split's real images, which are the same for each epoch and each seed."""
+        if self._known is None or self._known[0] is not split:
+            images, train = np.asarray(split.inputs), _rows(np.asarray(self.inputs.load("train").inputs))
+            by_inception = self.inception.look(images) if self.inception else None
+            known = Known(self.judge.look(images)[0], train, distances.nearest(_rows(images), train), by_inception)
+            self._known = split, known
+        return self._known[1]
 
     def measures(self, found: Predictions) -> dict[str, Measure]:
         assert isinstance(found, Made)
@@ -172,6 +201,9 @@ class Generation(Objective):
             ),
             "copied": Mean(more["copied"]),
         }
+        if found.inception is not None:
+            measures["inception_fid"] = Figure(distances.LinearFrechetDistance(*found.inception), (0.0, np.inf))
+            measures["inception_kid"] = Figure(distances.KernelDistance(*found.inception))
         if "of_class" in more:
             measures["class_accuracy"] = Mean(more["of_class"])
         return measures
@@ -207,6 +239,8 @@ class Generation(Objective):
             "classes": list(self.spec.classes),
             "made_of_class": counts,
         }
+        if self.inception:
+            beside["inception"] = {"network": self.inception.name, "sha256": self.inception.digest}
         (folder / "generation.json").write_text(json.dumps(beside, indent=1), encoding="utf8")
         return files
 
@@ -236,7 +270,14 @@ class Generation(Objective):
             images = np.random.default_rng(0).integers(0, 256, found.images.shape, np.uint8)
         features, _ = self.judge.look(images)
         real = found.real[: len(features)]
-        return {
+        bounds = {}
+        if self.inception and found.inception:
+            pair = found.inception[0][: len(images)], self.inception.look(images)
+            bounds = {
+                "inception_fid": distances.LinearFrechetDistance(*pair).value,
+                "inception_kid": distances.kernel_distance(*pair),
+            }
+        return bounds | {
             "frechet_distance": distances.frechet_distance(real, features),
             "kernel_distance": distances.kernel_distance(real, features),
             "coverage": float(distances.manifolds(real, features).covered.mean()),
@@ -251,6 +292,11 @@ def latents(count: int, latent_dim: int, seed: int = 0) -> Tensor:
 def _bytes(images: Tensor) -> NDArray[np.uint8]:
     """Images from -1 to 1 as they are stored."""
     return np.asarray(((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy())
+
+
+def _rows(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Each image as a row of numbers from 0 to 1."""
+    return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
 
 
 def way(latent: Tensor) -> Tensor:
