@@ -116,7 +116,7 @@ def test_outside_the_hole_an_image_stays_as_it_was(objective):
     assert np.array_equal(found.images[~hole], test.inputs[~hole])
 
 
-def test_a_thin_plate_continues_a_slope_and_the_mean_does_not():
+def test_the_biharmonic_surface_continues_a_slope_and_the_mean_does_not():
     slope = np.add.outer(10.0 * np.arange(8), 5.0 * np.arange(9))[None]
     hole = np.zeros((8, 9), bool)
     hole[2:6, 3:7] = True
