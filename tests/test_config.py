@@ -373,6 +373,13 @@ def test_a_fine_tuning_has_the_model_of_its_pretraining(tmp_path):
     assert [m.section for m in made.values()] == ["experiments", "experiments", "pretraining", "finetuning"]
 
 
+def test_a_fine_tuning_may_drop_more_out(tmp_path):
+    started = STARTED.replace("labels: 0.1", "settings: {dropout: 0.3}")
+    made = check(tmp_path, with_start(started)).experiments
+    assert made["small"].model.settings["dropout"] == 0.1
+    assert made["tuned"].model.settings == {**made["small"].model.settings, "dropout": 0.3}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -396,6 +403,8 @@ def test_a_fine_tuning_has_the_model_of_its_pretraining(tmp_path):
             "pretraining.small: label_smoothing 0.1 means nothing to pretraining; set it for experiments of class",
         ),
         ("pretrained: small", "model: {}", "finetuning.tuned.model: unknown setting 'model'"),
+        ("labels: 0.1", "settings: {num_layers: 2}", "tuned.settings.num_layers: the pre-training decides num_layers"),
+        ("labels: 0.1", "settings: {dropout: 2}", "finetuning.tuned.settings.dropout: is 2; it should be"),
     ],
 )
 def test_what_is_wrong_with_a_fine_tuning_is_told(tmp_path, old, new, told):

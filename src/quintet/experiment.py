@@ -103,9 +103,10 @@ class _Entry(_Pretraining):
 
 
 class _Finetuning(_Shared):
-    """One entry under `finetuning`; its model is that of the pre-training."""
+    """One entry under `finetuning`; its model is that of the pre-training, but for what `settings` gives of FREE."""
 
     pretrained: str
+    settings: dict[str, Any] = Field(default_factory=dict)
     fresh: bool = False
     labels: Share = 1.0
 
@@ -136,7 +137,7 @@ def experiment(
     own = validate(_ENTRIES[section], entry, where, *here)
     if isinstance(own, _Finetuning):
         assert pretrained_model is not None
-        model = pretrained_model
+        model = _with_free(pretrained_model, own.settings, where, here)
     else:
         model = _complete(own.model, where, here)
     learnt = task(own.task, where(*here, "task"))
@@ -178,6 +179,17 @@ def _check_sharding(made: Experiment, where: Where) -> None:
         raise UserError(place, f"fsdp shares out one network, and task {made.task} trains more", "set it to ddp")
     if made.trainer.precision == "16-mixed":
         raise UserError(place, "fsdp scales no losses, as 16-mixed would need", "set trainer.precision to bf16-mixed")
+
+
+def _with_free(model: Model, given: Mapping[str, Any], where: Where, here: tuple[str, str]) -> Model:
+    """A pre-training's model with the settings that its weights do not depend on."""
+    for key in given:
+        if key not in FREE:
+            right = f"leave it out; here it takes: {', '.join(FREE)}"
+            raise UserError(where(*here, "settings", key), f"the pre-training decides {key}", right)
+    architecture = settings_of(member(model.family, model.name).path)
+    checked = validate(architecture, given, where, *here, "settings")
+    return model.model_copy(update={"settings": {**model.settings, **{key: getattr(checked, key) for key in given}}})
 
 
 def _complete(model: Model, where: Where, here: tuple[str, str]) -> Model:
