@@ -260,7 +260,7 @@ def test_a_task_for_other_data_is_refused_with_those_that_fit(tmp_path, monkeypa
     text = SOUND.replace("task: classification\n    model: {f", "task: forecasting\n    model: {f")
     assert complaint(tmp_path, text) == (
         f"params.yaml:23: experiments.gru: task forecasting needs {needs}, and 'digits' is image data "
-        "with a class; tasks that fit it: classification, generation, inpainting"
+        "with a class; tasks that fit it: classification, generation, inpainting, augmentation"
     )
 
 
@@ -536,3 +536,29 @@ def test_params_md_gives_the_default_that_holds(key):
     assert (None if shown == "none" else yaml.safe_load(shown)) == (
         list(default) if isinstance(default, tuple) else default
     )
+
+
+AUGMENTED = SOUND.replace(
+    "pretraining: {}",
+    """\
+  more:
+    data: digits
+    task: augmentation
+    labels: 10
+    model: {family: gan, name: cgan}
+pretraining: {}""",
+)
+
+
+def test_baselines_of_augmentation_learn_from_as_many_labels(tmp_path):
+    beside = "  few: {data: digits, task: augmentation, labels: 10, seeds: [0, 1]}\ntraining:"
+    made = check(tmp_path, AUGMENTED.replace("training:", beside, 1))
+    assert (made.baselines["few"].labels, made.baselines["few"].seeds) == (10, (0, 1))
+    assert made.experiments["more"].labels == 10
+    told = complaint(tmp_path, AUGMENTED.replace("training:", beside.replace("10", "20"), 1))
+    assert "no baseline is declared for augmentation on digits with labels: 10;" in told
+    assert told.endswith("'digits: {data: digits, task: augmentation, labels: 10}'")
+    told = complaint(tmp_path, AUGMENTED.replace("cgan", "gan").replace("training:", beside, 1))
+    assert "gan is not told the class" in told
+    told = complaint(tmp_path, AUGMENTED.replace("labels: 10", "labels: 1.5").replace("training:", beside, 1))
+    assert "labels: is 1.5; it should be a share above 0, up to 1, or a whole number from 2" in told

@@ -15,7 +15,7 @@ from quintet.checking import Where, shown, validate, well_named
 from quintet.data import check_source, named_options, outline, own_options
 from quintet.data.options import Options
 from quintet.errors import UserError, unknown
-from quintet.experiment import STAGES, Experiment, Model, Seed, checked_seeds, experiment
+from quintet.experiment import STAGES, Experiment, Labels, Model, Seed, checked_seeds, experiment
 from quintet.models import FAMILIES, member
 from quintet.tasks import SUPERVISED, TASKS, task
 from quintet.training.settings import Settings
@@ -38,10 +38,12 @@ class Evaluation(Settings):
 
 
 class Baseline(Settings):
-    """A data set and a task whose baselines are run."""
+    """A data set and a task whose baselines are run, on the labels that each seed draws."""
 
     data: str
     task: str
+    labels: Labels = 1.0
+    seeds: tuple[Seed, ...] = Field((0,), strict=False, min_length=1)
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,7 @@ def check(raw: Mapping[str, Any], where: Where) -> Suite:
         _fits(made, data[made.data], where)
         if made.pretrained is not None and data[made.data].kind == "text":
             _reaches(experiments[made.pretrained], made, data, where)
-        if not any(b.data == made.data and b.task == made.task for b in baselines.values()):
-            right = f"add under baselines: '{made.data}: {{data: {made.data}, task: {made.task}}}'"
-            raise UserError(where(*here), f"no baseline is declared for {made.task} on {made.data}", right)
+        _has_baseline(made, baselines, where(*here))
     evaluation = validate(Evaluation, file.evaluation, where, "evaluation")
     if evaluation.inception is not None and not Path(evaluation.inception).is_file():
         at = where("evaluation", "inception")
@@ -186,11 +186,22 @@ def _data(file: _File, where: Where) -> dict[str, DataEntry]:
 def _baseline(name: str, entry: Any, data: Mapping[str, DataEntry], where: Where) -> Baseline:
     well_named(name, where("baselines", name))
     made = validate(Baseline, entry, where, "baselines", name)
+    checked_seeds(made.seeds, where, "baselines", name)
     if made.data not in data:
         raise unknown(where("baselines", name, "data"), "data set", made.data, data)
     task(made.task, where("baselines", name, "task"))
     _task_fits(made.task, data[made.data], where("baselines", name))
     return made
+
+
+def _has_baseline(made: Experiment, baselines: Mapping[str, Baseline], at: str) -> None:
+    alike = [b for b in baselines.values() if b.data == made.data and b.task == made.task]
+    entry, what = f"{{data: {made.data}, task: {made.task}", f"no baseline is declared for {made.task} on {made.data}"
+    if TASKS[made.task].conditional and made.labels != 1:
+        alike = [b for b in alike if b.labels == made.labels]
+        entry, what = f"{entry}, labels: {made.labels}", f"{what} with labels: {made.labels}"
+    if not alike:
+        raise UserError(at, what, f"add under baselines: '{made.data}: {entry}}}'")
 
 
 def _fits(made: Experiment, data: DataEntry, where: Where) -> None:
@@ -212,6 +223,9 @@ def _fits(made: Experiment, data: DataEntry, where: Where) -> None:
             f"{made.model.name} is {_ARTICLES[architecture.contract]}, and task {made.task} needs {_ARTICLES[needed]}"
         )
         raise UserError(at, what, f"such as: {fitting}")
+    if TASKS[made.task].conditional and not (architecture.conditional or made.model.settings.get("conditional")):
+        what = f"{made.model.name} is not told the class, and task {made.task} needs a generator that is"
+        raise UserError(at, what, "set model.settings.conditional to true, or take cgan")
     if TASKS[made.task].learner != SUPERVISED and made.training.accumulate > 1:
         what = f"training.accumulate is {made.training.accumulate}, and task {made.task} takes each batch as a whole"
         raise UserError(where(made.section, made.name), what, "set it to 1")

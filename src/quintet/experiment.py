@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Interval
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt
 
 from quintet.checking import Where, validate
 from quintet.errors import UserError, unknown
@@ -19,7 +19,18 @@ from quintet.training.settings import Settings, Training
 _Settings = TypeVar("_Settings", bound=Settings)
 # What Lightning and numpy take alike.
 Seed = Annotated[int, Interval(ge=0, lt=2**32)]
-Share = Annotated[float, Interval(gt=0, le=1)]
+
+
+def _share_or_count(labels: float) -> float:
+    if 0 < labels <= 1:
+        return labels
+    if labels < 2 or labels != int(labels):
+        raise ValueError(f"is {labels:g}; it should be a share above 0, up to 1, or a whole number from 2")
+    return int(labels)
+
+
+# The share of each class's training examples that is learnt from, or how many in all.
+Labels = Annotated[float, AfterValidator(_share_or_count)]
 
 
 Section = Literal["experiments", "pretraining", "finetuning"]
@@ -62,7 +73,7 @@ class Experiment(Settings):
     """One experiment, complete: shared training settings and its own merged, defaults filled in.
 
     `pretrained` names the pre-training whose vocabulary it uses, and whose weights it starts from unless it is
-    `fresh`. `labels` is the share of the training split that it learns from.
+    `fresh`. `labels` is the share of the training split that it learns from, or how many examples.
     """
 
     name: str
@@ -73,7 +84,7 @@ class Experiment(Settings):
     training: Training
     trainer: Trainer
     seeds: tuple[Seed, ...] = Field(strict=False)
-    labels: Share = 1.0
+    labels: Labels = 1.0
     pretrained: str | None = None
     fresh: bool = False
     expect: dict[str, float] = Field(default_factory=dict)
@@ -99,7 +110,7 @@ class _Pretraining(_Shared):
 class _Entry(_Pretraining):
     """One entry under `experiments`."""
 
-    labels: Share = 1.0
+    labels: Labels = 1.0
 
 
 class _Finetuning(_Shared):
@@ -108,7 +119,7 @@ class _Finetuning(_Shared):
     pretrained: str
     settings: dict[str, Any] = Field(default_factory=dict)
     fresh: bool = False
-    labels: Share = 1.0
+    labels: Labels = 1.0
 
 
 _ENTRIES: dict[Section, type[_Entry | _Pretraining | _Finetuning]] = {

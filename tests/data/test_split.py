@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quintet.data.split import fingerprints, quotas, stratified, thin
+from quintet.data.split import drawn, fingerprints, quotas, stratified, thin
 
 fractions = st.floats(0.01, 0.49)
 asked = st.fixed_dictionaries({"validation": fractions, "test": fractions})
@@ -122,3 +122,16 @@ def test_a_subset_keeps_the_share_of_each_stratum_but_never_less_than_the_least(
     assert Counter(strata[row] for row in kept) == {(0, False): 10, (1, False): 5, (1, True): 3}
     assert kept.tolist() == sorted(set(kept.tolist()))
     assert kept.tolist() != thin(ids, strata, 0.1, 3, 1).tolist()
+
+
+def test_so_many_labels_have_each_class_as_often_as_can_be_and_hold_what_fewer_did():
+    classes = [0] * 50 + [1] * 20 + [2] * 3
+    ids = [str(i) for i in range(len(classes))]
+    few, more = drawn(ids, classes, 10, 0), drawn(ids, classes, 30, 0)
+    assert sorted(Counter(classes[row] for row in few).values()) == [3, 3, 4]
+    assert sorted(Counter(classes[row] for row in more).items()) in (
+        [(0, 14), (1, 13), (2, 3)],
+        [(0, 13), (1, 14), (2, 3)],
+    )
+    assert set(few) < set(more)
+    assert few.tolist() != drawn(ids, classes, 10, 1).tolist()

@@ -132,7 +132,7 @@ def write_evaluation(
         folder / "evaluation.json",
         {
             "experiment": made.name, "task": "classification", "data": data, "family": made.family, "model": made.model,
-            "title": made.title, "primary": "accuracy", "direction": "max", "labelled": 1000,
+            "title": made.title, "primary": "accuracy", "direction": "max", "labelled": 1000, "labels": 1.0,
             "files": ["confusion.json"],
             "metrics": {
                 name: {"value": e.value, "low": e.low, "high": e.high, "per_seed": e.per_seed}
@@ -361,7 +361,8 @@ def write_reader(folder: Path, reader: Reader, seeds: int) -> None:
         {
             "experiment": reader.name, "task": reader.task, "data": reader.data, "family": reader.family,
             "model": reader.title.lower(), "title": reader.title, "primary": PRIMARY[reader.task], "direction": "max",
-            "labelled": round(2000 * reader.labels), "files": ["explanations.json"] if explained else [],
+            "labelled": round(2000 * reader.labels), "labels": reader.labels,
+            "files": ["explanations.json"] if explained else [],
             "metrics": figures, "expect": {},
             "cost": {"parameters": 50_000, "flops": None if baseline else 900_000, "train_seconds": 20 * reader.labels,
                      "samples_per_second": None if baseline else {"1": 700.0, "64": 3000.0},

@@ -49,6 +49,7 @@ def evaluated(name: str, family: str, said: list[str]) -> Evaluated:
         confusion=Confusion(("zero", "one", "two"), ((0, 0, 0), (0, 4, 0), (0, 0, 0))),
         training=Training(SETTINGS, {}, value),
         labelled=10,
+        labels=1.0,
     )
 
 

@@ -117,3 +117,29 @@ def test_where_nothing_learnt_from_all_labels_the_board_says_so(texts: Path) -> 
     told = words.headline(beside)
     assert told.startswith("On **reviews** no neural model was measured on all labels beside the baseline")
     assert words.findings(beside) == []
+
+
+def test_a_baseline_with_as_few_labels_makes_a_line_and_is_what_a_network_is_compared_with(
+    texts: Path, tmp_path: Path
+) -> None:
+    from quintet.report import words
+
+    for name in ("reviews-textcnn", "reviews-textcnn-tenth"):
+        shutil.copytree(texts / "runs" / name, tmp_path / "runs" / name)
+    shutil.copytree(texts / "baselines/reviews", tmp_path / "baselines/reviews")
+    shutil.copytree(texts / "baselines/reviews", tmp_path / "baselines/tenth")
+    file = tmp_path / "baselines/tenth/frequent/evaluation.json"
+    few = {"experiment": "tenth-frequent", "labels": 0.1, "labelled": 200}
+    file.write_text(json.dumps(json.loads(file.read_text()) | few))
+    board = board_of(tmp_path, "reviews-textcnn", "reviews-textcnn-tenth", baselines=("reviews", "tenth"))
+    assert [row.evaluated.experiment for row in board.rows] == ["reviews-textcnn", "reviews-frequent"]
+    assert [[e.experiment for e in curve.points] for curve in board.curves] == [
+        ["tenth-frequent", "reviews-frequent"],
+        ["reviews-textcnn-tenth", "reviews-textcnn"],
+    ]
+    (gain,) = board.gains
+    assert (gain.network.experiment, gain.control.experiment) == ("reviews-textcnn-tenth", "tenth-frequent")
+    assert gain.comparison.difference == pytest.approx(gain.network.estimate.value - gain.control.estimate.value)
+    (told,) = [text for text in words.findings(board) if "on as many labels" in text]
+    assert told.startswith("**TextCNN** against **most frequent** on as many labels: **+")
+    assert "with 10 % of the labels (200), p " in told

@@ -89,6 +89,22 @@ def thin(
     return np.array(sorted(kept), dtype=np.int64)
 
 
+def drawn(
+    ids: Sequence[str], classes: Sequence[int] | NDArray[np.int64], labels: float, seed: int
+) -> NDArray[np.int64]:
+    """Rows of a share of each class (up to 1), or so many rows in all (from 2), of each class as many as can be."""
+    if labels <= 1:
+        return thin(ids, [(int(c), False) for c in classes], labels, 1, seed)
+    members: dict[int, list[int]] = defaultdict(list)
+    for row in sorted(range(len(ids)), key=lambda row: _turn(seed, "subset", ids[row])):
+        members[int(classes[row])].append(row)
+    # The first of each class, then the second of each: more labels hold all that fewer did.
+    turns = [
+        (place, _turn(seed, "class", str(c)), row) for c, rows in members.items() for place, row in enumerate(rows)
+    ]
+    return np.array(sorted(row for _, _, row in sorted(turns)[: int(labels)]), dtype=np.int64)
+
+
 def count_copies(copies: Sequence[bytes], rows: Mapping[str, NDArray[np.int64]]) -> dict[str, int]:
     """How many examples copy an earlier one ('all'), how many of test stand in train or validation ('test_seen')."""
     seen = {copies[i] for split in ("train", "validation") for i in rows[split]}

@@ -21,7 +21,7 @@ class Member:
     `fits` says, for complete settings and the shape of one example, why the two do not go together and
     what would, or None. `contract` says what it is: an 'encoder' (`layers.encoded`), a 'generator' of images
     from latents or a 'translator' of images to images (`layers.generative`). `checkpoints` says whether it can start
-    from published weights.
+    from published weights, `conditional` whether a generator is told the class in any case; others may have a setting.
     """
 
     path: str
@@ -32,6 +32,7 @@ class Member:
     fits: Callable[[Mapping[str, Any], Shape], str | None] = lambda settings, shape: None
     contract: Literal["encoder", "generator", "translator"] = "encoder"
     checkpoints: bool = False
+    conditional: bool = False
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """`given` completed by the constructor's defaults; raises pydantic's ValidationError."""

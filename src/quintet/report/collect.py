@@ -86,7 +86,7 @@ class Evaluated:
     """An experiment, or a baseline (then `training` is None), on the test split; `confusion` where the task has one.
 
     `cost` is as in evaluation.json, null where it was not measured; `runs` is run.json of each seed. `labelled` is the
-    number of training examples it learnt from, None for baselines, which learn from all.
+    number of training examples it learnt from, `labels` the share of all that they are.
     """
 
     file: Path
@@ -108,13 +108,9 @@ class Evaluated:
     examples: Examples
     confusion: Confusion | None
     training: Training | None
-    labelled: int | None
+    labelled: int
+    labels: float
     explanations: tuple[Explanation, ...] = ()
-
-    @property
-    def labels(self) -> float:
-        """The share of the training examples that it learnt from."""
-        return float(self.training.settings["labels"]) if self.training else 1.0
 
     @property
     def estimate(self) -> Estimate:
@@ -265,7 +261,8 @@ def _evaluated(folder: Path, stage: str, training: Training | None) -> Evaluated
             examples=_examples(folder / "examples.parquet", stage),
             confusion=_confusion(folder / "confusion.json", stage) if "confusion.json" in content["files"] else None,
             training=training,
-            labelled=int(content["labelled"]) if training else None,
+            labelled=int(content["labelled"]),
+            labels=float(content["labels"]),
             explanations=(
                 _explanations(folder / "explanations.json", stage) if "explanations.json" in content["files"] else ()
             ),

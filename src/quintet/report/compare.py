@@ -2,7 +2,7 @@
 
 One leaderboard for each task and data set, of what learnt from all labels. Three families of tests, each
 Holm-corrected on its own: the best against every other row, every neural model against the strongest baseline, and
-what pre-training buys at each share of the labels.
+what pre-training or a network, against a baseline, gains at each share of the labels.
 """
 
 from __future__ import annotations

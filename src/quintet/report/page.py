@@ -383,7 +383,7 @@ def _numbers(board: Board) -> dict[str, Any]:
         "domain": [scale.low, scale.high],
         "classes": best.confusion.classes if best.confusion else [],
         "labels": {
-            "baseline": [baseline.evaluated.title, baseline.estimate.value] if baseline else None,
+            "baseline": [baseline.evaluated.title, baseline.estimate.value] if baseline and board.labels == 1 else None,
             "lines": [
                 {
                     "title": curve.title,

@@ -128,13 +128,25 @@ def _labels(board: Board) -> dict[str, Any]:
         "pretraining": [
             {
                 "pretraining": gain.source,
-                "experiment": gain.pretrained.experiment,
-                "from_scratch": gain.fresh.experiment,
-                "labels": gain.pretrained.labels,
-                "labelled": gain.pretrained.labelled,
+                "experiment": gain.network.experiment,
+                "from_scratch": gain.control.experiment,
+                "labels": gain.network.labels,
+                "labelled": gain.network.labelled,
                 "effect": _effect(gain.comparison, gain.p_holm),
             }
             for gain in board.gains
+            if gain.source is not None
+        ],
+        "baselines": [
+            {
+                "experiment": gain.network.experiment,
+                "baseline": gain.control.experiment,
+                "labels": gain.network.labels,
+                "labelled": gain.network.labelled,
+                "effect": _effect(gain.comparison, gain.p_holm),
+            }
+            for gain in board.gains
+            if gain.source is None
         ],
     }
 

@@ -307,23 +307,25 @@ def _baselines(board: Board) -> str:
 
 
 def _gains(board: Board) -> list[str]:
-    """What pre-training buys: for each network a sentence with its gain at each share of the labels."""
+    """For each network and control a sentence with what is gained at each share of the labels."""
     figures = Figures.of(board)
-    sentences = []
-    for source, title in dict.fromkeys((gain.source, gain.pretrained.title) for gain in board.gains):
-        parts = []
-        for gain in board.gains:
-            if (gain.source, gain.pretrained.title) == (source, title):
-                effect, p = gain.comparison, p_value(gain.p_holm)
-                parts.append(
-                    f"**{figures.signed(board.metric, effect.difference)}{points(board.metric)}** "
-                    f"{figures.signed_interval(board.metric, effect.low, effect.high)} "
-                    f"with {label_share(gain.pretrained)}, p {p if p.startswith('<') else f'= {p}'}"
-                )
-        sentences.append(
-            f"**What pre-training buys** {title.removesuffix(', pre-trained')} ({source}), against the same network "
-            f"from scratch: {'; '.join(parts)}."
+    grouped: dict[tuple[str | None, str, str], list[str]] = {}
+    for gain in board.gains:
+        effect, p = gain.comparison, p_value(gain.p_holm)
+        grouped.setdefault((gain.source, gain.control.title, gain.network.title), []).append(
+            f"**{figures.signed(board.metric, effect.difference)}{points(board.metric)}** "
+            f"{figures.signed_interval(board.metric, effect.low, effect.high)} "
+            f"with {label_share(gain.network)}, p {p if p.startswith('<') else f'= {p}'}"
         )
+    sentences = []
+    for (source, control, title), parts in grouped.items():
+        what = f"**{title}** against **{within(control)}** on as many labels"
+        if source is not None:
+            what = (
+                f"**What pre-training buys** {title.removesuffix(', pre-trained')} ({source}), against the same "
+                "network from scratch"
+            )
+        sentences.append(f"{what}: {'; '.join(parts)}.")
     return sentences
 
 

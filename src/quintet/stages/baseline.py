@@ -6,6 +6,8 @@ import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +21,7 @@ from quintet.data.spec import Split
 from quintet.stages import declared, results
 from quintet.stages.environment import environment
 from quintet.tasks import TASKS
-from quintet.tasks.objective import Objective, load_objective
+from quintet.tasks.objective import Objective, Predictions, load_objective
 from quintet.tracking.journal import DataInput, Journal
 from quintet.tracking.projector import Projector
 from quintet.tracking.provenance import provenance
@@ -37,11 +39,17 @@ def baseline(key: str) -> None:
     objective = load_objective(entry.task, Path("data/prepared", entry.data))
     if measuring.inception is not None:
         objective.look_with(Path(measuring.inception), declared.plain_where("evaluation", "inception"))
-    train, validation, test = (objective.inputs.load(split) for split in ("train", "validation", "test"))
+    learnt = results.labels(objective, entry.labels, declared.plain_where("baselines", key, "labels"))
+    validation, test = objective.inputs.load("validation"), objective.inputs.load("test")
     for name in TASKS[entry.task].baselines[objective.spec.kind]:
-        started, clock = datetime.now(UTC), time.perf_counter()
-        fitted = fit(entry.task, name, objective, train, validation)
-        _write(key, name, entry, objective, fitted, test, measuring, started, time.perf_counter() - clock, out / name)
+        started, seconds, found = datetime.now(UTC), 0.0, {}
+        for seed in entry.seeds:
+            clock = time.perf_counter()
+            objective.learnt_from(entry.labels, seed)
+            fitted = fit(entry.task, name, objective, objective.inputs.load("train", entry.labels, seed), validation)
+            seconds += (time.perf_counter() - clock) / len(entry.seeds)
+            found[seed] = fitted.predict(test)
+        _write(key, name, entry, objective, fitted, found, learnt, measuring, started, seconds, out / name)
     if objective.spec.kind == "image":
         _pictures(test, out / "gallery.npz")
     else:
@@ -54,18 +62,19 @@ def _write(
     entry: Baseline,
     objective: Objective,
     fitted: Fitted,
-    test: Split,
+    found: dict[int, Predictions],
+    learnt: dict[str, float],
     measuring: Evaluation,
     started: datetime,
     seconds: float,
     folder: Path,
 ) -> None:
     task, tags, spec = TASKS[entry.task], provenance(Path.cwd()), objective.spec
-    settings, found = dict(fitted.settings), fitted.predict(test)
+    settings = dict(fitted.settings)
     run = {
         "run_key": uuid.uuid4().hex,
         "experiment": f"{key}-{name}",
-        "seed": 0,
+        "seed": entry.seeds[0],
         "task": entry.task,
         "data": entry.data,
         "data_digest": spec.digest,
@@ -87,12 +96,13 @@ def _write(
         f"{key}-{name}",
         experiment=entry.task,
         params={"model": {"family": "baseline", "name": name, "settings": settings}, "parameters": fitted.parameters},
-        tags={"quintet.run_key": str(run["run_key"]), **tags, **own, "seed": "0"},
+        tags={"quintet.run_key": str(run["run_key"]), **tags, **own, "seed": str(entry.seeds[0])},
         inputs=[DataInput(entry.data, spec.digest, context, spec.source["took"]) for context in ("training", "test")],
     )
-    measured = {f"test_{name}": value for name, value in objective.metrics(found).items()}
+    by_seed = [objective.metrics(one) for one in found.values()]
+    measured = {f"test_{name}": fmean(metrics[name] for metrics in by_seed) for name in by_seed[0]}
     journal.metrics(0, {**measured, "train_seconds": seconds})
-    evaluation = {
+    evaluation: dict[str, Any] = {
         "experiment": f"{key}-{name}",
         "task": entry.task,
         "data": entry.data,
@@ -101,8 +111,9 @@ def _write(
         "title": fitted.title,
         "primary": task.primary,
         "direction": "max" if task.higher_is_better else "min",
-        "files": results.write_examples(folder, objective, {0: found}),
-        "metrics": results.intervals(objective, {0: found}, measuring),
+        **learnt,
+        "files": results.write_examples(folder, objective, found),
+        "metrics": results.intervals(objective, found, measuring),
         "expect": {},
         # A baseline's work is next to nothing; only what fitting it takes is worth comparing.
         "cost": {

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from quintet.checking import validate
 from quintet.config import Evaluation
-from quintet.data.spec import DataSpec, Split
+from quintet.data.spec import Split
 from quintet.evaluation.latency import latency
 from quintet.experiment import STAGES, Section
 from quintet.models import member
@@ -54,6 +54,7 @@ def evaluate(name: str, section: Section = "experiments") -> None:
     out.mkdir(parents=True, exist_ok=True)
     for seed in runs:
         load_weights(network, trained / f"seed-{seed}/weights.safetensors")
+        objective.learnt_from(settings["labels"], seed)
         found[seed] = objective.predict(network, test, torch.device("cpu"))
         drawn += objective.draw(network, test, out, seed)
     files = [*results.write_examples(out, objective, found), *drawn]
@@ -71,7 +72,7 @@ def evaluate(name: str, section: Section = "experiments") -> None:
         "title": member(model["family"], model["name"]).titled(model["settings"]) + _start(settings),
         "primary": task.primary,
         "direction": "max" if task.higher_is_better else "min",
-        "labelled": _labelled(objective.spec, settings["labels"]),
+        **results.labels(objective, settings["labels"], declared.plain_where(section, name, "labels")),
         "files": files,
         "metrics": results.intervals(objective, found, measuring),
         "expect": settings["expect"],
@@ -112,12 +113,6 @@ def _write_explanations(folder: Path, objective: Objective, network: nn.Module, 
     content = json.dumps({"seed": seed, "explanations": found}, ensure_ascii=False)
     (folder / "explanations.json").write_text(content, encoding="utf8")
     return ["explanations.json"]
-
-
-def _labelled(spec: DataSpec, share: float) -> int:
-    """How many training examples a share of each class's comes to, as `data.split.thin` draws them."""
-    counts = spec.class_counts.get("train") or [spec.counts["train"]]
-    return sum(max(1, round(share * count)) for count in counts if count)
 
 
 def _cost(

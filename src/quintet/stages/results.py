@@ -39,6 +39,12 @@ def write_examples(folder: Path, objective: Objective, found: Mapping[int, Predi
     return objective.write(folder, found)
 
 
+def labels(objective: Objective, asked: float, where: str) -> dict[str, float]:
+    """How many training examples there were to learn from, and the share of all that they are."""
+    labelled, most = objective.inputs.labelled(asked, where), objective.inputs.labelled(1.0, where)
+    return {"labelled": labelled, "labels": asked if asked <= 1 else labelled / most}
+
+
 def write_evaluation(folder: Path, evaluation: dict[str, Any]) -> None:
     """`evaluation.json`; it comes last, so that a folder that has it is whole."""
     (folder / "evaluation.json").write_text(json.dumps(evaluation, indent=1), encoding="utf8")

@@ -100,6 +100,7 @@ def _train(made: Experiment, vocabulary: Path | None = None, weights: Path | Non
     """Train an experiment whose encoder starts with `weights` and whose texts are cut with `vocabulary`'s tokenizer."""
     name, stage = made.name, f"{STAGES[made.section][0]}@{made.name}"
     objective = load_objective(made.task, Path("data/prepared", made.data), vocabulary)
+    objective.inputs.labelled(made.labels, declared.plain_where(made.section, name, "labels"))
     scratch = SCRATCH / f"{name}-{_key(made, objective, declared.code_digest(stage), weights)[:16]}"
     # Decided before any training, so that all processes of a distributed training decide alike.
     pending = [seed for seed in made.seeds if not (scratch / f"seed-{seed}" / "run.json").exists()]
@@ -125,6 +126,7 @@ class _Run:
 
     def train(self) -> None:
         pl.seed_everything(self.seed, workers=True, verbose=False)
+        self.objective.learnt_from(self.experiment.labels, self.seed)
         network = self.objective.network(self.experiment.model.model_dump())
         if self.pretrained_weights:
             load_part(network.encoder, self.pretrained_weights, "encoder.")  # type: ignore[arg-type]

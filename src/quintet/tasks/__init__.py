@@ -30,6 +30,8 @@ class Task:
     contract: str = "encoder"
     learner: str = SUPERVISED
     label_smoothing: bool = False
+    # Networks must be told the class, and are compared with baselines that learnt from as many labels.
+    conditional: bool = False
 
 
 TASKS: dict[str, Task] = {
@@ -113,6 +115,19 @@ TASKS: dict[str, Task] = {
         baselines={"image": ("mean-fill", "biharmonic")},
         contract="translator",
         learner="quintet.tasks.inpainting.repair:Repair",
+    ),
+    "augmentation": Task(
+        path="quintet.tasks.augmentation:Augmentation",
+        title="Augmentation",
+        kinds=("image",),
+        target="class",
+        metrics=("accuracy", "macro_f1", "nll", "calibration_error"),
+        primary="accuracy",
+        higher_is_better=True,
+        baselines={"image": ("real-alone", "shifted-and-turned")},
+        contract="generator",
+        learner="quintet.tasks.game:Game",
+        conditional=True,
     ),
 }
 

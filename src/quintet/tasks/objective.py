@@ -100,9 +100,16 @@ class Objective(ABC):
     def predict(self, network: nn.Module, split: Split, device: torch.device) -> Predictions:
         """Run `network` (in eval mode, on `device`) over a split."""
 
+    def validate(self, network: nn.Module, split: Split, device: torch.device) -> Predictions:
+        """What each epoch of a training is watched and chosen by, where `predict` would take too long."""
+        return self.predict(network, split, device)
+
     @abstractmethod
     def measures(self, found: Predictions) -> dict[str, Measure]:
         """The task's metrics as functions of resampled examples."""
+
+    def learnt_from(self, labels: float, seed: int) -> None:  # noqa: B027 (most objectives need not know)
+        """Told before a network is trained or measured: the training examples it has, as `Inputs.load` draws them."""
 
     def ready(self) -> None:  # noqa: B027 (most objectives need nothing)
         """What takes a while before the first step and is no part of a network's training."""

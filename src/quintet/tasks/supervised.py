@@ -146,7 +146,7 @@ class Supervised(pl.LightningModule):
         self.fetch_losses()
         self.network.eval()
         with self.trainer.precision_plugin.val_step_context():
-            found = self.objective.predict(self.network, self.validation_split, self.device)
+            found = self.objective.validate(self.network, self.validation_split, self.device)
         self.network.train()
         self.watched(found)
         self.log_dict(

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from quintet.data.spec import DataSpec, Split, load_split
-from quintet.data.split import thin
+from quintet.data.split import drawn, thin
+from quintet.errors import UserError
 from quintet.training.batches import Batch
 from quintet.training.images import network_input, normalise
 from quintet.training.settings import Augment
@@ -33,8 +34,24 @@ class Inputs(ABC):
         self.kind, self.shape = spec.kind, spec.shape
 
     @abstractmethod
-    def load(self, split: str, share: float = 1.0, seed: int = 0) -> Split:
-        """A split's rows, or those of a share of its examples that `seed` draws. Only evaluation may ask for 'test'."""
+    def load(self, split: str, labels: float = 1.0, seed: int = 0) -> Split:
+        """A split's rows, or those of some of its examples that `seed` draws (`data.split.drawn`).
+
+        Only evaluation may ask for 'test'.
+        """
+
+    def labelled(self, labels: float, where: str) -> int:
+        """How many training examples `load` draws; raises `UserError` at `where` if there are not as many."""
+        counts = [count for count in self.spec.class_counts.get("train") or [self.spec.counts["train"]] if count]
+        if labels <= 1:
+            return sum(max(1, round(labels * count)) for count in counts)
+        if labels < len(counts):
+            what = f"is {labels}, and '{self.spec.name}' has {len(counts)} classes, each of which needs an example"
+            raise UserError(where, what, f"take {len(counts)} at least")
+        if labels > sum(counts):
+            what = f"is {labels}, and '{self.spec.name}' has {sum(counts)} training examples"
+            raise UserError(where, what, "take 1.0 for all of them")
+        return int(labels)
 
     @abstractmethod
     def collate(self, split: Split, rows: NDArray[np.int64]) -> Batch:
@@ -69,12 +86,12 @@ class Inputs(ABC):
 class Images(Inputs):
     """Images, uint8 [row channel height width] as stored, normalised by the training split's statistics."""
 
-    def load(self, split: str, share: float = 1.0, seed: int = 0) -> Split:
+    def load(self, split: str, labels: float = 1.0, seed: int = 0) -> Split:
         assert self.prepared is not None
         whole = load_split(self.prepared, split)
-        if share == 1:
+        if labels == 1:
             return whole
-        rows = thin(whole.ids.tolist(), [(int(c), False) for c in whole.targets], share, 1, seed)
+        rows = drawn(whole.ids.tolist(), whole.targets, labels, seed)
         return Split(whole.ids[rows], whole.inputs[rows], whole.targets[rows])
 
     def collate(self, split: Split, rows: NDArray[np.int64]) -> Batch:
@@ -97,8 +114,8 @@ class Images(Inputs):
 class BlackToWhite(Images):
     """Images from -1 to 1, as generators make them; of a large validation or test split a fixed part."""
 
-    def load(self, split: str, share: float = 1.0, seed: int = 0) -> Split:
-        whole = super().load(split, share, seed)
+    def load(self, split: str, labels: float = 1.0, seed: int = 0) -> Split:
+        whole = super().load(split, labels, seed)
         if split == "train" or len(whole) <= _MOST:
             return whole
         rows = thin(whole.ids.tolist(), [(int(c), False) for c in whole.targets], _MOST / len(whole), 1, 0)

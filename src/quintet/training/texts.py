@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from quintet.data.spec import DataSpec, Split
-from quintet.data.split import thin
+from quintet.data.split import drawn
 from quintet.data.text.encode import EncodedTexts, encode
 from quintet.data.text.store import TOKENIZER, Texts, load_texts
 from quintet.data.text.tokenizer import load_tokenizer, special
@@ -46,9 +46,9 @@ class TextInputs(Inputs):
         self.length = spec.shape[0]
         self.shape = (self.length, self.tokenizer.get_vocab_size(), self.marks.pad, self.marks.separator)
 
-    def load(self, split: str, share: float = 1.0, seed: int = 0) -> TextSplit:
+    def load(self, split: str, labels: float = 1.0, seed: int = 0) -> TextSplit:
         assert self.prepared is not None
-        return self.encoded(_share(load_texts(self.prepared, split), share, seed))
+        return self.encoded(_some(load_texts(self.prepared, split), labels, seed))
 
     def encoded(self, texts: Texts) -> TextSplit:
         """Rows of these texts."""
@@ -88,11 +88,11 @@ class TextInputs(Inputs):
             start += size
 
 
-def _share(texts: Texts, share: float, seed: int) -> Texts:
-    """A share of the examples, of each class alike."""
-    if share == 1:
+def _some(texts: Texts, labels: float, seed: int) -> Texts:
+    """Some of the examples, of each class alike."""
+    if labels == 1:
         return texts
     classes = texts["target"] if texts.target == "class" else [0] * len(texts)
-    rows = thin(texts.ids, [(c, False) for c in classes], share, 1, seed).tolist()
+    rows = drawn(texts.ids, classes, labels, seed).tolist()
     columns = {name: [values[row] for row in rows] for name, values in texts.columns.items()}
     return Texts([texts.ids[row] for row in rows], columns)

@@ -17,6 +17,7 @@ MEMBERS: dict[str, Member] = {
         paper="Mirza, Osindero 2014, Conditional Generative Adversarial Nets",
         inputs=("image",),
         contract="generator",
+        conditional=True,
     ),
     "dcgan": Member(
         path="quintet.models.gan.dcgan:DCGAN",

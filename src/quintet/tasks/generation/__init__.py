@@ -120,7 +120,7 @@ class Generation(Objective):
         real_logits, fake_logits = (network.discriminator(images, labels) for images in (inputs, fake))  # type: ignore[operator]
         return game.discriminator(real_logits, fake_logits) + game.generator(fake_logits)
 
-    def predict(self, network: nn.Module, split: Split, device: torch.device) -> Made:
+    def predict(self, network: nn.Module, split: Split, device: torch.device) -> Predictions:
         labels = torch.from_numpy(np.array(split.targets))
         latent = latents(len(split), int(network.latent_dim))  # type: ignore[arg-type]
         return self.beside(self.make(network, latent, labels, device), split, bool(network.conditional))
