@@ -20,6 +20,7 @@ from sklearn.datasets import load_digits
 
 from quintet.evaluation import statistics
 from quintet.report import build
+from quintet.tasks import pictures
 
 CLASSES = 10
 DIGEST = "sha256:" + "ab" * 32
@@ -416,3 +417,93 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def texts_report(texts: Path) -> dict[str, Any]:
     """The report on `texts`."""
     return dict(json.loads((texts / "report" / "report.json").read_text(encoding="utf8")))
+
+
+DREAMERS = (
+    Made("dreams-dcgan", "gan", "dcgan", "DCGAN", 1.2, 50_000, 900_000, 30.0, 0.4, 0.9),
+    Made("dreams-vae", "cnn", "vae", "VAE", 0.8, 40_000, 800_000, 9.0, 0.3),
+)
+MENDERS = (Made("mends-pix2pix", "gan", "pix2pix", "pix2pix", 1.5, 60_000, 950_000, 20.0, 0.5),)
+
+
+def write_pictures(folder: Path, made: Made, task: str, seeds: int, data: str = "digits") -> None:
+    """An evaluation of images that a network made: `write_evaluation`'s under other names, with pictures of digits."""
+    ids, targets, images = test_set(60)
+    said, sure = answers(made, targets, seeds)
+    write_evaluation(folder, made, ids, targets, said, sure, data)
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    names = {"generation": ("coverage", "recall", "frechet_distance"), "inpainting": ("psnr", "ssim", "absolute_error")}
+    metrics = dict(zip(names[task], evaluation["metrics"].values(), strict=False))
+    rng, first = np.random.default_rng(len(made.name)), images[:10]
+    for seed in range(seeds):
+        noisy = (images * rng.uniform(0.5, 1, images.shape)).astype(np.uint8)
+        kinds = {
+            "samples": pictures.sorted_by_class(noisy, targets),
+            "neighbours": np.stack([noisy[:10], first]),
+            "worst": noisy[None, :10],
+            "truncation": np.stack([noisy[:10]] * 4),
+            "unheard-of": noisy[None, :10],
+        }
+        if task == "inpainting":
+            repairs = np.stack([np.where(np.arange(8) < 4, 128, first).astype(np.uint8), noisy[:10], first])
+            kinds = dict.fromkeys(("repairs", "worst-repairs", "best-repairs"), repairs)
+        for kind, rows in kinds.items():
+            pictures.save_grid(rows, folder, kind, seed)
+    files = [file.name for file in sorted(folder.glob("*.png"))]
+    if task == "generation":
+        files.append("generation.json")
+        counts = {str(seed): np.bincount(targets, minlength=CLASSES).tolist() for seed in range(seeds)}
+        if seeds > 1:
+            counts["1"][4] = 0
+        write_json(
+            folder / "generation.json",
+            {
+                "judge_accuracy": 0.97, "images": 60, "classes": [str(c) for c in range(CLASSES)],
+                "floor": {"coverage": 0.96, "frechet_distance": 0.4},
+                "ceiling": {"coverage": 0.01, "frechet_distance": 93.0}, "made_of_class": counts,
+            },
+        )  # fmt: skip
+    more = {"task": task, "primary": names[task][0], "metrics": metrics, "files": files, "expect": {}}
+    write_json(folder / "evaluation.json", {**evaluation, **more})
+    if made.family == "baseline":
+        return
+    train = folder.parent / "train"
+    write_json(
+        train / "settings.json",
+        {
+            "experiment": made.name, "data": data, "task": task, "training": {}, "trainer": {}, "expect": {},
+            "model": {"family": made.family, "name": made.model, "settings": {}},
+            "seeds": list(range(seeds)), "labels": 1.0, "pretrained": None, "fresh": False,
+        },
+    )  # fmt: skip
+    write_training(train, made, 0.6, seeds, data)
+    for seed in range(seeds):
+        own = train / f"seed-{seed}"
+        with (own / "curves.csv").open(newline="") as stream:
+            curve = list(csv.DictReader(stream))
+        if made.family == "gan":
+            curve = [{**row, "diversity": 0.8, "discriminator_right": 0.7, "generator_loss": 1.1} for row in curve]
+        with (own / "curves.csv").open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, list(curve[0]))
+            writer.writeheader()
+            writer.writerows(curve)
+        pictures.save(pictures.grid(np.stack([first, first // 2, first])), own / "samples.png")
+        lost = [{"trouble": "collapse", "epoch": 7, "what": "made images are all alike"}] if seed else []
+        write_json(own / "game.json", {"epochs": [1, 12, 24], "troubles": lost})
+
+
+@pytest.fixture(scope="session")
+def dreams(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Outputs of networks and baselines that make or repair images, and the report on them."""
+    outputs = tmp_path_factory.mktemp("dreams") / "outputs"
+    for made in (*DREAMERS, *MENDERS):
+        task = "inpainting" if made in MENDERS else "generation"
+        write_pictures(outputs / "runs" / made.name / "evaluate", made, task, 2 if made.model == "dcgan" else 1)
+    for key, task, title in (("dreams", "generation", "Gaussian per class"), ("mends", "inpainting", "Mean fill")):
+        rival = Made(f"{key}-rival", "baseline", "rival", title, 0.3, 100, 0, 0.01, 1)
+        write_pictures(outputs / "baselines" / key / "rival", rival, task, 1)
+        ids, _, images = test_set(60)
+        np.savez(outputs / "baselines" / key / "gallery.npz", ids=ids, inputs=images)
+    names = [made.name for made in (*DREAMERS, *MENDERS)]
+    build(outputs, outputs / "report", suite="dreams", experiments=names, baselines=["dreams", "mends"], resamples=200)
+    return outputs

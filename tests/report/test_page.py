@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import itertools
 import re
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -210,7 +211,7 @@ def test_on_a_phone_the_page_does_not_move_sideways_and_tables_scroll_in_their_b
 
 
 def test_text_stands_out_from_its_ground_in_both_themes(
-    browser: Browser, whole: Path, report: dict[str, Any], texts: Path
+    browser: Browser, whole: Path, report: dict[str, Any], texts: Path, dreams: Path
 ) -> None:
     # WCAG 2.2, 1.4.3: 4.5 to 1, for every text colour on the ground it stands on.
     script = """() => {
@@ -229,7 +230,7 @@ def test_text_stands_out_from_its_ground_in_both_themes(
         if (ratio < 4.5) found[n.className || n.tagName] = [ratio, getComputedStyle(n).color, ground(n), walk.currentNode.data.trim()];
       }
       return found }"""  # noqa: E501
-    for outputs, scheme in itertools.product((whole, texts), ("light", "dark")):
+    for outputs, scheme in itertools.product((whole, texts, dreams), ("light", "dark")):
         found = opened(browser, outputs / "report" / "index.html", scheme=scheme)
         assert found.page.evaluate(script) == {}, (outputs.parent.name, scheme)
         found.page.context.close()
@@ -260,3 +261,67 @@ def test_label_efficiency_is_a_line_for_each_network_and_explanations_follow_the
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert found.complaints == []
         page.context.close()
+
+
+def test_made_images_are_shown_with_their_classes_troubles_and_film(browser: Browser, dreams: Path) -> None:
+    for width in (1300, 375):
+        found = opened(browser, dreams / "report" / "index.html", width=width)
+        page, board = found.page, found.page.locator(".board").first
+        cards = board.locator(".maker")
+        assert cards.locator("h4").all_inner_texts()[0].startswith("DCGAN")
+        assert cards.count() == 3, "the baseline shows its images too"
+        card = cards.first
+        assert card.locator(".trouble").all_inner_texts() == [
+            "seed 1, epoch 7: made images are all alike; at the end 80 %"
+        ]
+        assert card.locator(".made").inner_text() == "Never made by seed 1: 4"
+        assert card.locator(".counts li").count() == 10
+        # Samples, film; folded away are neighbours, truncation, worst and the other seed's samples.
+        assert [b.inner_text() for b in card.locator(".fold b").all()] == [""] * 4
+        card.locator("summary").click()
+        titles = ["Truncation", "Closest to a training image", "Worst", "Samples, seed 1"]
+        assert [b.inner_text() for b in card.locator(".fold b").all()] == titles
+        pictures = page.locator("img.shown")
+        assert all(pictures.evaluate_all("all => all.map((one) => Boolean(one.alt))"))
+        pictures.evaluate_all("all => Promise.all(all.map((one) => { one.loading = 'eager'; return one.decode() }))")
+        # The film starts at its end, runs once and stops.
+        film, said = card.locator(".film"), card.locator(".film figcaption span")
+        assert said.inner_text() == "epoch 24 of 24"
+        box = film.locator(".frame").bounding_box()
+        assert box is not None
+        assert box["width"] / box["height"] == pytest.approx(422 / 44, rel=0.02)
+        film.locator("input").fill("1")
+        assert said.inner_text() == "epoch 12 of 24"
+        film.locator("button").click()
+        expect(said).to_have_text("epoch 24 of 24")
+        assert film.locator("button").inner_text() == "Play"
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        # Only one family got right: of made images that says nothing.
+        assert "What only one family got right" not in page.content()
+        assert board.locator("tfoot").inner_text().split("\n")[0].startswith("Training images")
+        board.get_by_role("button", name="Diversity").click()
+        assert board.locator('[data-plot="curves"] figcaption').first.inner_text().endswith("ends at 0.800")
+        assert found.complaints == []
+        assert [address for address in found.requests if not address.startswith(("file:", "data:"))] == []
+        page.context.close()
+
+
+def test_repairs_of_the_same_images_stand_below_each_other(browser: Browser, dreams: Path) -> None:
+    found = opened(browser, dreams / "report" / "index.html")
+    board = found.page.locator(".board").nth(1)
+    rows = board.locator("table.repairs tr")
+    heads = [row.locator("th").inner_text().split("\n")[0] for row in rows.all()]
+    assert heads[0] == "With the hole"
+    assert heads[-1] == "As they were"
+    assert {"pix2pix", "Mean fill"} == {head.split("GAN")[0].split("Baseline")[0].strip() for head in heads[1:-1]}
+    images = [_decoded(row.locator("img").get_attribute("src")) for row in rows.all()]
+    assert {image.shape for image in images} == {(44, 422)}
+    assert (images[0][4:40, 4:20] == 128).all(), "the hole"
+    assert not np.array_equal(images[1], images[2])
+    assert board.locator(".fold").count() == 2
+    found.page.context.close()
+
+
+def _decoded(uri: str | None) -> np.ndarray:
+    assert uri is not None
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from quintet.evaluation.statistics import Estimate
 from quintet.experiment import STAGES, Section
 
 CURVE_COLUMNS = ("step", "epoch", "seconds", "train_loss", "validation_loss", "validation_score", "learning_rate")
+# What a game of two networks is watched by; other trainings lack them.
+GAME_COLUMNS = ("generator_loss", "discriminator_right", "diversity")
+_PICTURE = re.compile(r"(?P<kind>[a-z-]+)-seed-(?P<seed>\d+)\.png")
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,60 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """Small images in rows and columns: of which `kind` ('samples', 'repairs'; see `report.pictures`), of which seed.
+
+    `pixels` is uint8 [height width] or [height width 3].
+    """
+
+    kind: str
+    seed: int
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What figures of made images are to be read beside, and how many images of each class each seed made.
+
+    `floor` is what training images would have in place of made ones, `ceiling` what noise has; metrics by name.
+    """
+
+    judge_accuracy: float
+    floor: dict[str, float]
+    ceiling: dict[str, float]
+    classes: tuple[str, ...]
+    counts: dict[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A game that was lost, as training said it; `kind` is 'collapse' or 'saturation'."""
+
+    kind: str
+    epoch: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Film:
+    """The same latents at some epochs of a training, one row of `pixels` each; and what training warned of."""
+
+    epochs: tuple[int, ...]
+    pixels: NDArray[np.uint8]
+    troubles: tuple[Trouble, ...]
+
+
+@dataclass(frozen=True)
 class Training:
-    """What training left: settings, a curve for each seed (rows of CURVE_COLUMNS), mean validation score."""
+    """What training left: settings, mean validation score, and for each seed a curve and, of a game, its film.
+
+    A curve has rows of CURVE_COLUMNS and GAME_COLUMNS.
+    """
 
     settings: dict[str, Any]
     curves: dict[int, list[tuple[float | None, ...]]]
     validation_score: float
+    films: dict[int, Film] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,6 +163,8 @@ class Evaluated:
     labelled: int
     labels: float
     explanations: tuple[Explanation, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    generated: Generated | None = None
 
     @property
     def estimate(self) -> Estimate:
@@ -266,6 +320,12 @@ def _evaluated(folder: Path, stage: str, training: Training | None) -> Evaluated
             explanations=(
                 _explanations(folder / "explanations.json", stage) if "explanations.json" in content["files"] else ()
             ),
+            pictures=tuple(
+                Picture(named["kind"], int(named["seed"]), _pixels(folder / name, stage))
+                for name in content["files"]
+                if (named := _PICTURE.fullmatch(name))
+            ),
+            generated=_generated(folder / "generation.json", stage) if "generation.json" in content["files"] else None,
         )
     except KeyError as e:
         raise _broken(file, f"lacks {e}", stage) from e
@@ -340,6 +400,48 @@ def _explanations(file: Path, stage: str) -> tuple[Explanation, ...]:
     return found
 
 
+def _generated(file: Path, stage: str) -> Generated:
+    content = _json(file, stage)
+    try:
+        made = Generated(
+            float(content["judge_accuracy"]),
+            {name: float(value) for name, value in content["floor"].items()},
+            {name: float(value) for name, value in content["ceiling"].items()},
+            tuple(str(name) for name in content["classes"]),
+            {int(seed): tuple(int(n) for n in counts) for seed, counts in content["made_of_class"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
+        raise _broken(file, f"holds something else than expected ({e})", stage) from e
+    if any(len(counts) != len(made.classes) for counts in made.counts.values()):
+        raise _broken(file, f"has {len(made.classes)} classes and another number of counts", stage)
+    return made
+
+
+def _film(folder: Path, stage: str) -> Film:
+    content = _json(folder / "game.json", stage)
+    try:
+        troubles = tuple(
+            Trouble(str(one["trouble"]), int(one["epoch"]), str(one["what"])) for one in content["troubles"]
+        )
+        epochs = tuple(int(epoch) for epoch in content["epochs"])
+    except (KeyError, TypeError, ValueError) as e:
+        raise _broken(folder / "game.json", f"holds something else than expected ({e})", stage) from e
+    return Film(epochs, _pixels(folder / "samples.png", stage), troubles)
+
+
+def _pixels(file: Path, stage: str) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    try:
+        with Image.open(file, formats=["PNG"]) as image:
+            return np.asarray(image.convert("L" if image.mode == "L" else "RGB"))
+    except FileNotFoundError:
+        raise _broken(file, "is not there", stage) from None
+    # Pillow meets damaged files with errors of nearly every type.
+    except Exception as e:
+        raise _broken(file, f"cannot be read ({e})", stage) from e
+
+
 def _training(folder: Path, stage: str) -> Training:
     settings = _json(folder / "settings.json", stage)
     if absent := [key for key in ("model", "training", "labels", "pretrained", "fresh") if key not in settings]:
@@ -347,12 +449,14 @@ def _training(folder: Path, stage: str) -> Training:
     seeds = sorted(int(f.name.removeprefix("seed-")) for f in folder.glob("seed-*"))
     if not seeds:
         raise _broken(folder / "seed-*", "is not there", stage)
-    curves, scores = {}, []
+    curves, scores, films = {}, [], {}
     for seed in seeds:
         curves[seed] = _curve(folder / f"seed-{seed}" / "curves.csv", stage)
         validation = _columns(folder / f"seed-{seed}" / "validation.parquet", ("score", "weight"), stage)
         scores.append(float(validation["score"].sum() / validation["weight"].sum()))
-    return Training(settings, curves, sum(scores) / len(scores))
+        if (folder / f"seed-{seed}" / "game.json").exists():
+            films[seed] = _film(folder / f"seed-{seed}", stage)
+    return Training(settings, curves, sum(scores) / len(scores), films)
 
 
 def _curve(file: Path, stage: str) -> list[tuple[float | None, ...]]:
@@ -360,7 +464,13 @@ def _curve(file: Path, stage: str) -> list[tuple[float | None, ...]]:
         with file.open(newline="", encoding="utf8") as stream:
             rows = list(csv.DictReader(stream))
         # A loss may not be known yet in a row; the cell is then empty or 'nan'.
-        cells = [tuple(float(row[c] or "nan") for c in CURVE_COLUMNS) for row in rows]
+        cells = [
+            (
+                *(float(row[c] or "nan") for c in CURVE_COLUMNS),
+                *(float(row.get(c) or "nan") for c in GAME_COLUMNS),
+            )
+            for row in rows
+        ]
     except FileNotFoundError:
         raise _broken(file, "is not there", stage) from None
     except KeyError as e:

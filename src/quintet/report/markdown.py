@@ -19,6 +19,7 @@ def markdown(boards: Sequence[Board], report: Mapping[str, Any]) -> str:
         parts += [f"## {board.data}: {board.task}", "", words.headline(board), ""]
         parts += [*(f"- {text}" for text in words.findings(board)), ""]
         parts += [*_table(board, report["statistics"]["level"]), ""]
+        parts += [*_bounds(board), ""]
         if board.curves:
             parts += ["### What labels buy", "", *_labels(board), ""]
     if report["claims"]:
@@ -54,6 +55,19 @@ def _table(board: Board, level: float) -> list[str]:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _bounds(board: Board) -> list[str]:
+    """What figures of made images are to be read beside; nothing elsewhere."""
+    made = next((row.evaluated.generated for row in board.rows if row.evaluated.generated), None)
+    if made is None:
+        return []
+    figures, ends = Figures.of(board), []
+    for title, bound in (("training images (the floor)", made.floor), ("noise (the ceiling)", made.ceiling)):
+        values = [f"{words.within(words.metric_title(n))} {figures.value(n, value)}" for n, value in bound.items()]
+        ends.append(f"{title}: {', '.join(values)}")
+    judge = f"by a judge that is right on {figures.value('accuracy', made.judge_accuracy)} of real images"
+    return [f"In place of made images, {judge}: {'; '.join(ends)}."]
 
 
 def _labels(board: Board) -> list[str]:

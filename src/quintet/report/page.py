@@ -22,16 +22,20 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from quintet.evaluation.statistics import ALPHA
-from quintet.report import disagreement, words
-from quintet.report.collect import CURVE_COLUMNS, Collected, Evaluated, Gallery
+from quintet.report import disagreement, pictures, words
+from quintet.report.collect import CURVE_COLUMNS, GAME_COLUMNS, Collected, Evaluated, Film, Gallery
 from quintet.report.compare import COSTS, Board, Row
 from quintet.report.words import Figures
+from quintet.tasks.pictures import GAP
 
 PICTURES = 12
+# Of more classes than this the page says how many were made, and draws no bars.
+MOST_CLASSES = 20
 LONGEST_TEXT = 400
 # A curve of more points than this is thinned: a screen shows no more, and the page stays small.
 CURVE_POINTS = 300
 _CURVES = ("step", "epoch", "seconds", "train_loss", "validation_loss", "validation_score")
+_COLUMNS = (*CURVE_COLUMNS, *GAME_COLUMNS)
 
 
 def page(collected: Collected, boards: Sequence[Board], report: Mapping[str, Any]) -> str:
@@ -94,6 +98,7 @@ def _family_class(family: str) -> str:
 def _board(number: int, board: Board, gallery: Gallery | None) -> dict[str, Any]:
     figures = Figures.of(board)
     scale = Scale.of(board)
+    played = any(row.evaluated.training and row.evaluated.training.films for row in board.rows)
     return {
         "id": f"board-{number}",
         "board": board,
@@ -110,9 +115,15 @@ def _board(number: int, board: Board, gallery: Gallery | None) -> dict[str, Any]
             for cost in COSTS
         ],
         "has_curves": any(row.evaluated.training for row in board.rows),
-        # An empty gallery is that of a task whose examples are nothing to look at, such as pairs for pre-training.
+        "losses": [(_CURVES.index(name), words.loss_title(board, name)) for name in ("validation_loss", "train_loss")]
+        + [(len(_CURVES) + i, words.loss_title(board, name)) for i, name in enumerate(GAME_COLUMNS) if played],
+        "makers": [_maker(board, figures, row) for row in board.rows if _main(row.evaluated)],
+        "judge": next((row.evaluated.generated for row in board.rows if row.evaluated.generated), None),
+        "repairs": _repairs(board, figures),
+        # An empty gallery is that of a task whose examples are nothing to look at, such as pairs for pre-training; and
+        # of pictures that networks made none is right or wrong.
         "groups": []
-        if gallery is not None and not len(gallery.ids)
+        if (gallery is not None and not len(gallery.ids)) or any(row.evaluated.pictures for row in board.rows)
         else [_group(group, gallery) for group in disagreement.groups(board, gallery)],
         "has_gallery": gallery is not None,
         "ratio": any((row.evaluated.examples.weights != 1).any() for row in board.rows),
@@ -263,7 +274,17 @@ def _reliability(board: Board, figures: Figures) -> dict[str, Any]:
             }
             for row in board.rows
         ],
+        "bounds": [
+            (title, [(figures.value(n, made[n]) if n in made else None) for n in names])
+            for title, made in _bounds(board)
+        ],
     }
+
+
+def _bounds(board: Board) -> list[tuple[str, dict[str, float]]]:
+    """What training images and noise would have in place of made ones, where the task says."""
+    made = next((row.evaluated.generated for row in board.rows if row.evaluated.generated), None)
+    return [("Training images", made.floor), ("Noise", made.ceiling)] if made else []
 
 
 def _labels(board: Board, figures: Figures) -> dict[str, Any]:
@@ -324,6 +345,105 @@ def _picture(pixels: NDArray[np.uint8]) -> str:
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(grid)).save(stream, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+# What networks that make images made.
+
+
+def _main(e: Evaluated) -> str | None:
+    """The kind of picture that shows a network's work best."""
+    kinds = {picture.kind for picture in e.pictures}
+    return next((kind for kind in pictures.MAIN if kind in kinds), None)
+
+
+def _maker(board: Board, figures: Figures, row: Row) -> dict[str, Any]:
+    """The pictures of one network, those of its first seed but for samples."""
+    e, main = row.evaluated, _main(row.evaluated)
+    assert main is not None
+    kind, first = pictures.MAIN[main], e.examples.seeds[0]
+    label = words.label(board, row)
+    of_seed = {(picture.kind, picture.seed): picture for picture in e.pictures}
+    more = [(one.title, one.note, of_seed.get((name, first))) for name, one in pictures.MORE.items()]
+    others = [(f"{kind.title}, seed {seed}", kind.note, of_seed.get((main, seed))) for seed in e.examples.seeds[1:]]
+    films = e.training.films if e.training else {}
+    return {
+        "label": label,
+        "family": e.family,
+        "value": figures.value(board.metric, row.estimate.value),
+        "seeds": len(e.examples.seeds),
+        "main": (kind, pictures.shown(of_seed[main, first].pixels, pictures.LARGE)),
+        "classes": words.classes_made(e.generated) if e.generated else None,
+        "counts": _counts(e),
+        "film": _film(films[first]) if first in films else None,
+        "troubles": words.troubles(e),
+        "more": [
+            (title, note, pictures.shown(picture.pixels, pictures.SMALL))
+            for title, note, picture in [*more, *others[: pictures.SEEDS - 1]]
+            if picture
+        ],
+    }
+
+
+def _film(film: Film) -> dict[str, Any]:
+    """A strip of frames; `frame` is (width, height) of one, `steps` how far up each is shown, in per cent of all."""
+    strip = pictures.shown(film.pixels, pictures.LARGE)
+    each = (strip.height - GAP) / len(film.epochs)
+    return {
+        "strip": strip,
+        "epochs": film.epochs,
+        "frame": (strip.width, round(each + GAP)),
+        "steps": [round(100 * i * each / strip.height, 3) for i in range(len(film.epochs))],
+    }
+
+
+def _counts(e: Evaluated) -> list[tuple[str, int, int]]:
+    """Each class, how many images of it all seeds made, and that in per cent of the most; none where they are many."""
+    if e.generated is None or len(e.generated.classes) > MOST_CLASSES:
+        return []
+    total = np.sum(list(e.generated.counts.values()), axis=0)
+    return [
+        (name, int(count), round(100 * count / total.max()))
+        for name, count in zip(e.generated.classes, total, strict=True)
+    ]
+
+
+def _repairs(board: Board, figures: Figures) -> dict[str, Any] | None:
+    """The same images with their holes, repaired by every row of the board, and whole; the worst and best of each."""
+    found = []
+    for row in board.rows:
+        first = row.evaluated.examples.seeds[0]
+        own = {picture.kind: picture.pixels for picture in row.evaluated.pictures if picture.seed == first}
+        if pictures.REPAIRS in own:
+            found.append((row, own))
+    if not found:
+        return None
+
+    def strip(pixels: NDArray[np.uint8], row: int) -> pictures.Shown:
+        return pictures.shown(pictures.strip(pixels, row, 3), pictures.SMALL)
+
+    some = found[0][1][pictures.REPAIRS]
+    return {
+        "broken": strip(some, 0),
+        "whole": strip(some, 2),
+        "rows": [
+            {
+                "label": words.label(board, row),
+                "family": row.evaluated.family,
+                "value": figures.value(board.metric, row.estimate.value),
+                "strip": strip(own[pictures.REPAIRS], 1),
+                "troubles": words.troubles(row.evaluated),
+                "film": _film(row.evaluated.training.films[first])
+                if row.evaluated.training and (first := row.evaluated.examples.seeds[0]) in row.evaluated.training.films
+                else None,
+                "cases": [
+                    (title, pictures.shown(own[kind], pictures.SMALL))
+                    for kind, title in pictures.CASES.items()
+                    if kind in own
+                ],
+            }
+            for row, own in found
+        ],
+    }
 
 
 def _explained(e: Evaluated) -> list[dict[str, Any]]:
@@ -440,7 +560,8 @@ def _curves(e: Evaluated) -> dict[str, list[list[float | None]]]:
     for seed, rows in e.training.curves.items():
         every = max(1, math.ceil(len(rows) / CURVE_POINTS))
         kept = [row for i, row in enumerate(rows) if i % every == 0 or i == len(rows) - 1]
-        curves[str(seed)] = [[_short(row[CURVE_COLUMNS.index(name)]) for row in kept] for name in _CURVES]
+        names = (*_CURVES, *GAME_COLUMNS) if e.training.films else _CURVES
+        curves[str(seed)] = [[_short(row[_COLUMNS.index(name)]) for row in kept] for name in names]
     return curves
 
 

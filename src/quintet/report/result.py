@@ -8,7 +8,7 @@ from typing import Any
 
 from quintet.evaluation.statistics import ALPHA, Comparison
 from quintet.report import words
-from quintet.report.collect import Collected
+from quintet.report.collect import Collected, Evaluated
 from quintet.report.compare import Board, Row
 
 
@@ -91,12 +91,30 @@ def _row(board: Board, row: Row) -> dict[str, Any]:
         "validation_score": e.training.validation_score if e.training else None,
         "expected": row.expected,
         "expected_reached": row.expected_reached,
+        "made": _made(e),
         "cost": e.cost,
         "pareto": list(row.pareto),
         "budget": words.budget(row),
         "run_ids": [run.get("mlflow_run_id") for run in e.runs],
         "commit": ", ".join(words.commits(e.runs)) or None,
         "data_digest": e.data_digest,
+    }
+
+
+def _made(e: Evaluated) -> dict[str, Any] | None:
+    """Of a network or baseline that makes images: what its figures are to be read beside, and what went wrong."""
+    if e.generated is None:
+        return None
+    made = e.generated
+    return {
+        "judge_accuracy": made.judge_accuracy,
+        "floor": made.floor,
+        "ceiling": made.ceiling,
+        "images_of_class": {
+            str(seed): dict(zip(made.classes, counts, strict=True)) for seed, counts in made.counts.items()
+        },
+        "never_made": {str(seed): names for seed, names in words.never_made(made).items()},
+        "warnings": words.troubles(e),
     }
 
 

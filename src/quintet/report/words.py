@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quintet.report.collect import Evaluated
+from quintet.report.collect import CURVE_COLUMNS, GAME_COLUMNS, Evaluated, Generated
 from quintet.report.compare import Board, Row
 
 FAMILY_TITLES = {
@@ -37,7 +37,21 @@ METRIC_TITLES = {
     "inception_kid": "Inception KID",
     "psnr": "Signal-to-noise ratio (dB)",
     "ssim": "SSIM",
+    "absolute_error": "Absolute error",
 }
+# What else a training is watched by.
+LOSS_TITLES = {
+    "train_loss": "Training loss",
+    "validation_loss": "Validation loss",
+    "generator_loss": "Generator's loss",
+    "discriminator_right": "Discriminator right",
+    "diversity": "Diversity",
+}
+_COLUMNS = (*CURVE_COLUMNS, *GAME_COLUMNS)
+# By which curve a trouble of training is seen.
+_WATCHED = {"collapse": "diversity", "saturation": "discriminator_right"}
+# What a task's validation loss is, where it is no loss.
+VALIDATION_LOSSES = {"generation": "Validation Fréchet distance", "inpainting": "Validation absolute error"}
 # Shares are read as percentages; their differences are points.
 SHARES = {
     *("accuracy", "macro_f1", "calibration_error", "entity_f1", "entity_precision", "entity_recall", "word_accuracy"),
@@ -60,6 +74,8 @@ METRIC_NOTES = {
     "perplexity": "Perplexity is that of the hidden words.",
     "frechet_distance": "Distances are between features of a network trained here, not comparable with published FIDs.",
     "inception_fid": "Those named Inception are between features of Inception v3, from the file that was given.",
+    "recall": "Recall falls where kinds of images are never made.",
+    "copied": "One in a hundred of a fair generator's images counts as a copy.",
 }
 COST_TITLES = {
     "train_seconds": "training time",
@@ -75,6 +91,12 @@ def family_title(family: str) -> str:
 
 def metric_title(metric: str) -> str:
     return METRIC_TITLES.get(metric, metric.replace("_", " ").capitalize())
+
+
+def loss_title(board: Board, column: str) -> str:
+    if column == "validation_loss" and board.task in VALIDATION_LOSSES:
+        return VALIDATION_LOSSES[board.task]
+    return LOSS_TITLES[column]
 
 
 def within(title: str) -> str:
@@ -251,6 +273,8 @@ def findings(board: Board) -> list[str]:
             _cheapest(board),
             _baselines(board),
             *_gains(board),
+            _missing_classes(board),
+            _troubles(board),
             _expectations(board),
             _champion(board),
         )
@@ -327,6 +351,72 @@ def _gains(board: Board) -> list[str]:
             )
         sentences.append(f"{what}: {'; '.join(parts)}.")
     return sentences
+
+
+def never_made(made: Generated) -> dict[int, list[str]]:
+    """For each seed that lacks some, the classes of which it made no image."""
+    lacking = {
+        seed: [name for name, count in zip(made.classes, counts, strict=True) if not count]
+        for seed, counts in made.counts.items()
+    }
+    return {seed: names for seed, names in lacking.items() if names}
+
+
+def classes_made(made: Generated) -> str:
+    """For instance 'All 10 classes; fewest of 8 (3 of 120 images, all seeds)'."""
+    if lacking := never_made(made):
+        one = len(made.counts) == 1
+        return "; ".join(
+            f"**Never made{'' if one else f' by seed {seed}'}**: {_some(names)}" for seed, names in lacking.items()
+        )
+    total = [sum(of_class) for of_class in zip(*made.counts.values(), strict=True)]
+    fewest = min(range(len(total)), key=total.__getitem__)
+    return f"All {len(total)} classes; fewest of {made.classes[fewest]}, {total[fewest]} of {sum(total)} images"
+
+
+def troubles(e: Evaluated) -> list[str]:
+    """What training warned of, seed by seed, and how it ended."""
+    if e.training is None:
+        return []
+    found = []
+    for seed, film in e.training.films.items():
+        for one in film.troubles:
+            end = e.training.curves[seed][-1][_COLUMNS.index(_WATCHED[one.kind])]
+            which = f"seed {seed}, " if len(e.training.films) > 1 else ""
+            found.append(
+                f"{which}epoch {one.epoch}: {one.what}" + (f"; at the end {100 * end:.0f} %" if end is not None else "")
+            )
+    return found
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    return listed(names) if len(names) <= most else f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def _missing_classes(board: Board) -> str:
+    """Whether every network makes every class."""
+    made = [(row, row.evaluated.generated) for row in board.neural if row.evaluated.generated]
+    if not made:
+        return ""
+    lacking = [(row, never_made(generated)) for row, generated in made]
+    texts = [
+        f"**{label(board, row)}** {_some(sorted({name for names in missing.values() for name in names}))}"
+        + (
+            f" ({len(missing)} of {len(row.evaluated.examples.seeds)} seeds)"
+            if len(row.evaluated.examples.seeds) > 1
+            else ""
+        )
+        for row, missing in lacking
+        if missing
+    ]
+    if texts:
+        return f"**Classes never made**, as the judge sees them: {'; '.join(texts)}."
+    return f"Every network makes images of **all {len(made[0][1].classes)} classes**, as the judge sees them."
+
+
+def _troubles(board: Board) -> str:
+    lost = [f"**{label(board, row)}**, {text}" for row in board.neural for text in troubles(row.evaluated)]
+    return f"**Warned of while training**: {'; '.join(lost)}." if lost else ""
 
 
 def points(metric: str) -> str:

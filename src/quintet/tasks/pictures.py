@@ -11,7 +11,7 @@ from PIL import Image
 
 # Images are enlarged by whole pixels to about this side.
 _SIDE = 40
-_GAP = 2
+GAP = 2
 
 
 def sorted_by_class(images: NDArray[np.uint8], seen: NDArray[np.int64], columns: int = 10) -> NDArray[np.uint8]:
@@ -29,12 +29,12 @@ def grid(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     rows, columns, channels, height, width = images.shape
     scale = max(1, _SIDE // max(height, width))
     large = images.repeat(scale, axis=3).repeat(scale, axis=4)
-    height, width = height * scale + _GAP, width * scale + _GAP
-    picture = np.full((rows * height + _GAP, columns * width + _GAP, channels), 255, np.uint8)
+    height, width = height * scale + GAP, width * scale + GAP
+    picture = np.full((rows * height + GAP, columns * width + GAP, channels), 255, np.uint8)
     for row in range(rows):
         for column in range(columns):
-            top, left = row * height + _GAP, column * width + _GAP
-            picture[top : top + height - _GAP, left : left + width - _GAP] = large[row, column].transpose(1, 2, 0)
+            top, left = row * height + GAP, column * width + GAP
+            picture[top : top + height - GAP, left : left + width - GAP] = large[row, column].transpose(1, 2, 0)
     return picture
 
 

@@ -1,7 +1,8 @@
 "use strict";
 (() => {
   const boards = JSON.parse(document.getElementById("numbers").textContent);
-  const STEP = 0, EPOCH = 1, SECONDS = 2, TRAIN_LOSS = 3, VALIDATION_LOSS = 4, SCORE = 5;
+  const STEP = 0, EPOCH = 1, SECONDS = 2, TRAIN_LOSS = 3, VALIDATION_LOSS = 4, SCORE = 5, GENERATOR_LOSS = 6;
+  const LOSSES = [TRAIN_LOSS, VALIDATION_LOSS, GENERATOR_LOSS];
   const COSTS = {
     train_seconds: ["Training time of one seed", seconds],
     parameters: ["Parameters", count],
@@ -273,11 +274,11 @@
 
   function curvePlot(holder, board, column, over) {
     holder.replaceChildren();
-    const trained = board.rows.filter((r) => Object.keys(r.curves).length);
-    const lines = (r) => Object.values(r.curves).map((c) => c[over].map((a, i) => [a, c[column][i]]).filter(([a, b]) => a !== null && b !== null));
+    const lines = (r) => Object.values(r.curves).map((c) => c[over].map((a, i) => [a, c[column] ? c[column][i] : null]).filter(([a, b]) => a !== null && b !== null));
+    const trained = board.rows.filter((r) => lines(r).some((line) => line.length));
     const every = trained.flatMap((r) => lines(r).flat());
     if (!every.length) { holder.textContent = "Nothing was recorded."; return; }
-    const log = column !== SCORE && every.every(([, b]) => b > 0);
+    const log = LOSSES.includes(column) && every.every(([, b]) => b > 0);
     const scaled = (v) => (log ? Math.log10(v) : v);
     const sorted = every.map(([, b]) => scaled(b)).sort((a, b) => a - b);
     // The first points of a training may be far away; the lowest hundredth must not squeeze the rest.
@@ -401,6 +402,38 @@
     });
   }
 
+  // A strip of frames one above the other becomes a film; without this script the whole strip stands there.
+  function wind(film) {
+    const epochs = film.dataset.epochs.split(" "), steps = film.dataset.steps.split(" ");
+    if (epochs.length < 2) return;
+    const image = film.querySelector("img"), said = film.querySelector("figcaption span");
+    const bar = document.createElement("div"), button = document.createElement("button"), slider = document.createElement("input");
+    bar.className = "play";
+    button.type = "button";
+    Object.assign(slider, { type: "range", min: 0, max: epochs.length - 1, step: 1 });
+    slider.setAttribute("aria-label", "Epoch");
+    bar.append(button, slider);
+    film.append(bar);
+    film.classList.add("live");
+    let timer = 0;
+    const show = (i) => {
+      slider.value = i;
+      slider.setAttribute("aria-valuetext", `epoch ${epochs[i]}`);
+      image.style.transform = `translateY(-${steps[i]}%)`;
+      said.textContent = `epoch ${epochs[i]} of ${epochs[epochs.length - 1]}`;
+    };
+    const stop = () => { clearInterval(timer); timer = 0; button.textContent = "Play"; };
+    button.addEventListener("click", () => {
+      if (timer) return stop();
+      if (+slider.value === epochs.length - 1) show(0);
+      button.textContent = "Stop";
+      timer = setInterval(() => { show(+slider.value + 1); if (+slider.value === epochs.length - 1) stop(); }, 450);
+    });
+    slider.addEventListener("input", () => { stop(); show(+slider.value); });
+    stop();
+    show(epochs.length - 1);
+  }
+
   // Controls: pressed buttons and selections are the state; everything is drawn from them.
   const redraws = [];
   for (const article of document.querySelectorAll(".board")) {
@@ -429,6 +462,7 @@
         const row = board.rows.find((r) => r.title === heat.dataset.heat);
         if (heat.open) heatPlot(heat.querySelector('[data-plot="heat"]'), row.attention[+heat.dataset.case]);
       });
+    article.querySelectorAll(".film").forEach(wind);
     redraws.push(cost, labels, curves, confusion);
   }
   const all = () => redraws.forEach((redraw) => redraw());
