@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from quintet.data.spec import Split
-from quintet.training.batches import Batches, step_seed
+from quintet.training.batches import Batches, seed_generators, step_seed
 
 
 def split_of(count: int) -> Split:
@@ -154,3 +154,18 @@ def test_neighbouring_steps_draw_unrelated_numbers():
     )
     related = torch.corrcoef(draws.T)
     assert float((related - torch.eye(50)).abs().max()) < 0.35
+
+
+@pytest.mark.parametrize("seed", [0, 2**63 - 1])
+def test_what_is_drawn_after_seeding_is_what_torch_would_draw(seed):
+    torch.manual_seed(seed)
+    theirs = torch.rand(5)
+    seed_generators(seed, torch.device("cpu"))
+    assert torch.equal(torch.rand(5), theirs)
+
+
+def test_the_device_that_trains_is_seeded_too(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed", seeded.append)
+    seed_generators(7, torch.device("cuda", 0))
+    assert (seeded, torch.initial_seed()) == ([7], 7)

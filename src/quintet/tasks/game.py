@@ -26,7 +26,7 @@ from quintet.training.adversarial import (
     path_lengths,
     r1,
 )
-from quintet.training.batches import Batch, step_seed
+from quintet.training.batches import Batch, seed_generators, step_seed
 from quintet.training.optim import optimiser, rate
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Game(Supervised):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         step = self.trainer.global_step
-        torch.manual_seed(step_seed(self.seed, step, self.trainer.global_rank))
+        seed_generators(step_seed(self.seed, step, self.trainer.global_rank), self.device)
         self._latents = torch.Generator(self.device).manual_seed(step_seed(self.seed, step, _EVERYONE))
         share = rate(self.training_settings.schedule, self.progress)
         own = self.training_settings.optimiser.lr

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from quintet.data.spec import Split
 from quintet.errors import UserError
 from quintet.tasks.objective import Objective, Predictions
-from quintet.training.batches import Batch, Batches, step_seed
+from quintet.training.batches import Batch, Batches, seed_generators, step_seed
 from quintet.training.optim import optimiser, rate
 from quintet.training.settings import Training
 from quintet.training.sharding import local, shard
@@ -119,7 +119,7 @@ class Supervised(pl.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         parts = self.training_settings.accumulate
         part = self.trainer.global_step * parts + batch_idx % parts
-        torch.manual_seed(step_seed(self.seed, part, self.trainer.global_rank))
+        seed_generators(step_seed(self.seed, part, self.trainer.global_rank), self.device)
         lr = self.training_settings.optimiser.lr * rate(self.training_settings.schedule, self.progress)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = lr
