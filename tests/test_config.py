@@ -264,6 +264,14 @@ def test_a_task_for_other_data_is_refused_with_those_that_fit(tmp_path, monkeypa
     )
 
 
+def test_two_domains_are_two_classes(tmp_path):
+    text = SOUND.replace("task: classification\n    model: {f", "task: style_transfer\n    model: {f")
+    assert complaint(tmp_path, text) == (
+        "params.yaml:23: experiments.gru: task style_transfer needs data of 2 classes, and 'digits' has 10; "
+        "tasks that fit it: classification, generation, inpainting"
+    )
+
+
 def test_devices_that_are_counted_later_do_not_divide_the_batch_now(tmp_path):
     assert (
         check(tmp_path, SOUND.replace("trainer: {}", "trainer: {devices: auto}")).experiments["vit"].trainer.devices

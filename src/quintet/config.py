@@ -17,11 +17,16 @@ from quintet.data.options import Options
 from quintet.errors import UserError, unknown
 from quintet.experiment import STAGES, Experiment, Labels, Model, Seed, checked_seeds, experiment
 from quintet.models import FAMILIES, member
-from quintet.tasks import SUPERVISED, TASKS, task
+from quintet.tasks import SUPERVISED, TASKS, Task, task
 from quintet.training.settings import Settings
 
 PARAMS = "params.yaml"
-_ARTICLES = {"encoder": "an encoder", "generator": "a generator of images", "translator": "a translator of images"}
+_ARTICLES = {
+    "encoder": "an encoder",
+    "generator": "a generator of images",
+    "translator": "a translator of images",
+    "stylist": "a translator between two domains",
+}
 
 
 class Evaluation(Settings):
@@ -57,6 +62,7 @@ class DataEntry:
     target: str
     shape: tuple[int, ...]
     title: str
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,7 @@ def data_entry(section: Literal["data", "own_data"], name: str, entry: Any, wher
     options = validate(known(where(section, name), entry), entry, where, section, name)
     check_source(where(section, name), options)
     seen = outline(options)
-    return DataEntry(name, section, options, seen.kind, seen.target, seen.shape, seen.title)
+    return DataEntry(name, section, options, seen.kind, seen.target, seen.shape, seen.title, seen.classes)
 
 
 def _data(file: _File, where: Where) -> dict[str, DataEntry]:
@@ -263,8 +269,17 @@ def _reaches(source: Experiment, made: Experiment, data: Mapping[str, DataEntry]
 
 def _task_fits(name: str, data: DataEntry, at: str) -> None:
     learnt = TASKS[name]
+    fitting = f"tasks that fit it: {', '.join(n for n, t in TASKS.items() if _takes(t, data)) or 'none'}"
     if data.kind not in learnt.kinds or data.target != learnt.target:
-        fitting = [n for n, t in TASKS.items() if data.kind in t.kinds and data.target == t.target]
         needs = f"task {name} needs {' or '.join(learnt.kinds)} data with a {learnt.target}"
         has = f"'{data.name}' is {data.kind} data with a {data.target}"
-        raise UserError(at, f"{needs}, and {has}", f"tasks that fit it: {', '.join(fitting) or 'none'}")
+        raise UserError(at, f"{needs}, and {has}", fitting)
+    if not _takes(learnt, data):
+        what = f"task {name} needs data of {learnt.num_classes} classes, and '{data.name}' has {len(data.classes)}"
+        raise UserError(at, what, fitting)
+
+
+def _takes(learnt: Task, data: DataEntry) -> bool:
+    # Where only the data can tell their classes, the task looks at them when it meets them.
+    counted = learnt.num_classes is None or not data.classes or len(data.classes) == learnt.num_classes
+    return data.kind in learnt.kinds and data.target == learnt.target and counted

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quintet.data import DATASETS, cifar10, fashion_mnist, named_options
+from quintet.data import DATASETS, cifar10, digits_outlines, fashion_mnist, named_options
 from quintet.data.prepare import channel_statistics, prepare
 from quintet.data.spec import SPLITS, DataSpec, Split, load_spec, load_split
 from quintet.errors import UserError
@@ -48,6 +48,32 @@ def test_digits_are_scikit_learns_spread_over_the_bytes_range(tmp_path):
         assert np.array_equal(split.targets, bunch.target[rows])
         assert abs(split.inputs[:, 0] / 255 - bunch.images[rows] / 16).max() <= 0.5 / 255
         assert split.inputs.max() == 255
+
+
+def test_of_a_digit_there_is_either_the_image_or_the_outline(tmp_path):
+    from sklearn.datasets import load_digits
+
+    spec = made(tmp_path, set="digits-outlines")
+    known = DATASETS["digits-outlines"]
+    assert (spec.classes, spec.shape, sum(spec.counts.values())) == (known.classes, known.shape, 1797)
+    splits = [load_split(tmp_path, name) for name in SPLITS]
+    names = [str(name).split("-") for split in splits for name in split.ids]
+    assert len({number for _, number in names}) == 1797, "each digit is in one domain only"
+    source = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
+    for split in splits:
+        for name, image, target in zip(split.ids, split.inputs[:, 0], split.targets, strict=True):
+            label, number = name.split("-")
+            assert label == spec.classes[target]
+            digit = digits_outlines.enlarged(source[int(number)])
+            assert np.array_equal(image, digits_outlines.outline(digit) if target else digit)
+
+
+def test_an_outline_is_empty_inside_and_outside():
+    square = np.zeros((9, 9), np.uint8)
+    square[2:7, 2:7] = 200
+    ring = square.copy()
+    ring[3:6, 3:6] = 0
+    assert np.array_equal(digits_outlines.outline(square), ring)
 
 
 def test_photographs_are_tiles_that_put_together_give_the_photographs(tmp_path):

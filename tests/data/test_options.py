@@ -92,7 +92,7 @@ def test_an_unknown_set_or_format_names_the_nearest():
         named_options("data.x", {"set": "digit"})
     with pytest.raises(UserError, match=r"own_data\.x\.format: unknown format 'image_folder'; did you mean"):
         own_options("own_data.x", {"format": "image_folder"})
-    with pytest.raises(UserError, match=r"data\.x: has no 'set'; it takes: cifar10, digits, fashion-mnist"):
+    with pytest.raises(UserError, match=r"data\.x: has no 'set'; it takes: cifar10, digits, digits-outlines"):
         named_options("data.x", {})
     with pytest.raises(UserError, match="unknown data set '3'"):
         named_options("data.x", {"set": 3})

@@ -17,6 +17,7 @@ from quintet.data.options import (
     Cifar10Options,
     ConllOptions,
     DigitsOptions,
+    DigitsOutlinesOptions,
     FashionMnistOptions,
     GeneratedEntitiesOptions,
     GeneratedSentimentOptions,
@@ -103,6 +104,19 @@ DATASETS: dict[str, Dataset] = {
         "shipped with scikit-learn",
         embedded=True,
         options=DigitsOptions,
+    ),
+    "digits-outlines": Dataset(
+        module="quintet.data.digits_outlines",
+        kind="image",
+        target="class",
+        shape=(1, 16, 16),
+        classes=("digit", "outline"),
+        title="Handwritten digits and outlines of others (scikit-learn)",
+        licence="CC BY 4.0",
+        source="E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI 1998 (its test part); "
+        "shipped with scikit-learn",
+        embedded=True,
+        options=DigitsOutlinesOptions,
     ),
     "photographs": Dataset(
         module="quintet.data.photographs",

@@ -50,6 +50,10 @@ class DigitsOptions(EmbeddedOptions):
     set: Literal["digits"]
 
 
+class DigitsOutlinesOptions(EmbeddedOptions):
+    set: Literal["digits-outlines"]
+
+
 class PhotographsOptions(EmbeddedOptions):
     set: Literal["photographs"]
 

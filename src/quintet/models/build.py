@@ -28,9 +28,9 @@ def build_generator(model: Mapping[str, Any], shape: Shape, num_classes: int) ->
 
 
 def build_translator(model: Mapping[str, Any], shape: Shape) -> nn.Module:
-    """The untrained translator between images of `shape`, likewise."""
+    """The untrained translator between images of `shape`, or between two domains of them, likewise."""
     entry = member(model["family"], model["name"])
-    assert entry.contract == "translator", model
+    assert entry.contract in ("translator", "stylist"), model
     translator: nn.Module = _class(entry)(shape, **entry.settings(model["settings"]))
     return translator
 

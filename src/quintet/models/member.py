@@ -20,8 +20,9 @@ class Member:
     [channel height width], 'series' [time feature], 'text' [token] (`layers.words` tells its shape).
     `fits` says, for complete settings and the shape of one example, why the two do not go together and
     what would, or None. `contract` says what it is: an 'encoder' (`layers.encoded`), a 'generator' of images
-    from latents or a 'translator' of images to images (`layers.generative`). `checkpoints` says whether it can start
-    from published weights, `conditional` whether a generator is told the class in any case; others may have a setting.
+    from latents, a 'translator' of images to images or a 'stylist', which translates between two domains
+    (`layers.generative`). `checkpoints` says whether it can start from published weights, `conditional` whether a
+    generator is told the class in any case; others may have a setting.
     """
 
     path: str
@@ -30,7 +31,7 @@ class Member:
     inputs: tuple[str, ...]
     variant: str = ""
     fits: Callable[[Mapping[str, Any], Shape], str | None] = lambda settings, shape: None
-    contract: Literal["encoder", "generator", "translator"] = "encoder"
+    contract: Literal["encoder", "generator", "translator", "stylist"] = "encoder"
     checkpoints: bool = False
     conditional: bool = False
 

@@ -38,6 +38,7 @@ METRIC_TITLES = {
     "psnr": "Signal-to-noise ratio (dB)",
     "ssim": "SSIM",
     "absolute_error": "Absolute error",
+    "transfer": "Transfer (content and style)",
 }
 # What else a training is watched by.
 LOSS_TITLES = {

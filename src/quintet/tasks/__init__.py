@@ -16,7 +16,7 @@ class Task:
     It fits data of one of `kinds` whose `target` is the given one. `primary` is the metric that ranks,
     `higher_is_better` its direction; `baselines` are always run beside the networks, by kind of data. Networks are of
     the given `contract` (see `models.member`); `learner` names the LightningModule that trains them, and
-    `label_smoothing` says whether the loss takes it.
+    `label_smoothing` says whether the loss takes it. `num_classes` is how many the data must have, if it matters.
     """
 
     path: str
@@ -32,6 +32,7 @@ class Task:
     label_smoothing: bool = False
     # Networks must be told the class, and are compared with baselines that learnt from as many labels.
     conditional: bool = False
+    num_classes: int | None = None
 
 
 TASKS: dict[str, Task] = {
@@ -128,6 +129,19 @@ TASKS: dict[str, Task] = {
         contract="generator",
         learner="quintet.tasks.game:Game",
         conditional=True,
+    ),
+    "style_transfer": Task(
+        path="quintet.tasks.style_transfer:StyleTransfer",
+        title="Style transfer",
+        kinds=("image",),
+        target="class",
+        metrics=("transfer", "content", "style", "probability", "precision", "frechet_distance", "cycle_error"),
+        primary="transfer",
+        higher_is_better=True,
+        baselines={"image": ("unchanged", "colour-statistics")},
+        contract="stylist",
+        learner="quintet.tasks.style_transfer.transfer:Transfer",
+        num_classes=2,
     ),
 }
 

@@ -90,6 +90,8 @@ class Adversarial(Settings):
     gradient_penalty: NonNegativeFloat = 0.0
     path_length: NonNegativeFloat = 0.0
     reconstruction: NonNegativeFloat = 100.0
+    cycle: NonNegativeFloat = 10.0
+    identity: NonNegativeFloat = 5.0
     penalty_every: PositiveInt = 1
     average: Fraction = 0.995
     augment: tuple[Literal["colour", "translation", "cutout"], ...] = Field((), strict=False)

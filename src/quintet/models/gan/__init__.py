@@ -54,7 +54,7 @@ MEMBERS: dict[str, Member] = {
         title="CycleGAN",
         paper="Zhu, Park, Isola, Efros 2017, Unpaired Image-to-Image Translation using Cycle-Consistent Networks",
         inputs=("image",),
-        contract="translator",
+        contract="stylist",
         fits=at_least_eight,
     ),
 }

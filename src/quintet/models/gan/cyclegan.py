@@ -11,7 +11,8 @@ Other sizes: the discriminators are sized as those of `pix2pix`; a translator fi
 
 from __future__ import annotations
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from quintet.models.bounds import PositiveInt
@@ -71,14 +72,27 @@ def _conv(in_channels: int, out_channels: int, kernel: int) -> list[nn.Module]:
     ]
 
 
+class OfDomain(nn.ModuleList):
+    """A network for each of two domains; each image goes through that of its domain."""
+
+    def forward(
+        self, images: Float[Tensor, "batch channel height width"], domains: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch maps rows columns"]:
+        order = domains.argsort(stable=True)
+        sizes = torch.bincount(domains, minlength=len(self)).tolist()
+        parts = zip(self, torch.split(images[order], sizes), strict=True)
+        return torch.cat([network(part) for network, part in parts if len(part)])[order.argsort()]
+
+
 class CycleGAN(nn.Module):
-    """`translator` goes from the first domain to the second, `back` returns; each domain has its discriminator."""
+    """`translator` takes images into the domains (0 or 1) that it is told; each domain has its discriminator."""
+
+    # Whoever trains it hands over domains as labels.
+    conditional = True
 
     def __init__(self, shape: tuple[int, int, int], *, width: PositiveInt = 64, num_blocks: PositiveInt = 9) -> None:
         super().__init__()
         channels, height, wide = shape
-        self.translator = Translator(shape, width, num_blocks)
-        self.back = Translator(shape, width, num_blocks)
-        self.discriminator = PatchDiscriminator(channels, (height, wide), width, "instance")
-        self.back_discriminator = PatchDiscriminator(channels, (height, wide), width, "instance")
+        self.translator = OfDomain(Translator(shape, width, num_blocks) for _ in range(2))
+        self.discriminator = OfDomain(PatchDiscriminator(channels, (height, wide), width, "instance") for _ in range(2))
         draw_normal(self)

@@ -43,3 +43,10 @@ class Translates(Protocol):
 
     translator: nn.Module
     discriminator: nn.Module
+
+
+class Restyles(Protocol):
+    """Images into one of two domains: both take images and their domains, those to reach and those to be judged for."""
+
+    translator: nn.Module
+    discriminator: nn.Module

@@ -35,7 +35,12 @@ class FrechetDistance:
 
     def __call__(self, weights: Floats) -> Floats:
         """One distance for each row of `weights` [resample pair]."""
-        (mean1, root1), (mean2, root2) = (_moments(features, weights) for features in (self.real, self.made))
+        return self.between(weights, weights)
+
+    def between(self, of_real: Floats, of_made: Floats) -> Floats:
+        """Likewise with weights of their own, for where not all images are compared with all."""
+        pairs = ((self.real, of_real), (self.made, of_made))
+        (mean1, root1), (mean2, root2) = (_moments(features, weights) for features, weights in pairs)
         # tr (S1 S2)^(1/2) is the nuclear norm of S1^(1/2) S2^(1/2), which needs no root of an asymmetric product.
         cross = np.linalg.svd(root1 @ root2, compute_uv=False).sum(-1)
         spread = np.square(root1).sum((1, 2)) + np.square(root2).sum((1, 2))
