@@ -133,17 +133,18 @@ def stage_runs(stage: Stage) -> list[dict[str, Any]]:
 
 def _run_link(address: str | None, run: Mapping[str, Any]) -> str:
     """Where MLflow at `address` shows the run. By its key: a store that was rebuilt has given it another id."""
+    known = f"`{run['mlflow_run_id']}`" if run.get("mlflow_run_id") else f"run key `{run['run_key']}`"
     if address is None:
-        return f"`{run['mlflow_run_id']}` (no MLflow server is running; `make ui` starts one)"
+        return f"{known} (no MLflow server is running; `make ui` starts one)"
     api, by_name = f"{address}/api/2.0/mlflow", urllib.parse.urlencode({"experiment_name": run["task"]})
     try:
         experiment = ask(f"{api}/experiments/get-by-name?{by_name}", timeout_seconds=5)["experiment"]["experiment_id"]
         wanted = {"experiment_ids": [experiment], "filter": f"tags.`{RUN_KEY}` = '{run['run_key']}'"}
         found = ask(f"{api}/runs/search", wanted, timeout_seconds=5).get("runs")
     except OSError as error:
-        return f"`{run['mlflow_run_id']}` (MLflow at {address} did not answer: {error})"
+        return f"{known} (MLflow at {address} did not answer: {error})"
     if not found:
-        return f"not in MLflow at {address} yet; `quintet sync`, the flow's last step, brings it there"
+        return f"{known}, not in MLflow at {address} yet: the report, or `quintet sync`, brings it there"
     run_id = found[0]["info"]["run_id"]
     return f"[{run_id}]({address}/#/experiments/{experiment}/runs/{run_id})"
 

@@ -23,7 +23,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from pipelines.artifacts import Progress, publish_plan, publish_results, publish_runs, server_answers
+from pipelines.artifacts import Progress, publish_plan, publish_results, publish_runs, server_answers, stage_runs
 from pipelines.engine import Engine, LocalEngine
 from pipelines.run_stage import Outcome, StageProcesses, Stopped, run_command, run_incomplete
 from pipelines.schedule import Result, Schedule, Step
@@ -34,6 +34,8 @@ from quintet.graph.duration import say_duration
 from quintet.graph.plan import Plan, chain_seconds, finish_times, make_plan
 from quintet.graph.stages import Stage
 from quintet.suites import put_in_force
+from quintet.tracking.store import Store
+from quintet.tracking.sync import up_to_date
 
 _POLL_SECONDS = 2.0
 EngineName = Literal["local", "ray"]
@@ -210,9 +212,15 @@ class _Run:
 
     def _sync(self) -> None:
         """Brings MLflow up to date where Quintet's own stages did something. The runs are on disk: it fails no flow."""
-        did = [name for name, outcome in self.outcomes.items() if outcome.seconds]
-        if any(" -m quintet " in self.graph.stages[name].command for name in did):
+        did = [self.graph.stages[name] for name, outcome in self.outcomes.items() if outcome.seconds]
+        if not any(" -m quintet " in stage.command for stage in did):
+            return
+        # The report has done it already, unless it had no part in this.
+        if not up_to_date(self.root, Store(root=self.root)):
             sync_tracking(self.root, self.engine.processes, return_state=True)
+        for stage in did:
+            if any(run.get("mlflow_run_id") is None for run in stage_runs(stage)):
+                publish_runs(stage, self.root)
 
     def _start(self, step: Step) -> None:
         name = step.stage.name

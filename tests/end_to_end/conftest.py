@@ -59,15 +59,15 @@ class Project:
             start_new_session=True,
         )
 
-    def run(self, *command: str, status: int = 0, timeout: float = 280, **more: str) -> str:
+    def run(self, *command: str, status: int = 0, **more: str) -> str:
         """Run a command in the project to its end; returns what it printed."""
         process = self.start(*command, **more)
-        output, _ = process.communicate(timeout=timeout)
+        output, _ = process.communicate(timeout=800)
         assert process.returncode == status, f"{' '.join(command)} ended with {process.returncode}:\n{output}"
         return output
 
-    def dvc(self, *arguments: str, status: int = 0, timeout: float = 280, **more: str) -> str:
-        return self.run(sys.executable, "-m", "dvc", *arguments, status=status, timeout=timeout, **more)
+    def dvc(self, *arguments: str, status: int = 0, **more: str) -> str:
+        return self.run(sys.executable, "-m", "dvc", *arguments, status=status, **more)
 
     def quintet(self, *arguments: str, status: int = 0, **more: str) -> str:
         return self.run(sys.executable, "-m", "quintet", *arguments, status=status, **more)

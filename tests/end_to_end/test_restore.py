@@ -13,7 +13,7 @@ from mlflow.entities import Run
 
 from tests.end_to_end.conftest import Project
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def client_of(root: Path) -> MlflowClient:

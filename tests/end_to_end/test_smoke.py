@@ -16,7 +16,8 @@ import yaml
 
 from tests.end_to_end.conftest import Project, stages_run
 
-pytestmark = pytest.mark.slow
+# Whole suites run in fixtures and tests, which takes minutes on a busy machine.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -46,13 +47,12 @@ def test_a_clone_without_results_runs_every_stage_and_leaves_a_report(evaluated:
     assert rows["digits-gru"]["value"] == pytest.approx(sum(right) / len(right))
 
 
-@pytest.mark.timeout(900)
 def test_every_other_kind_of_stage_runs_and_is_compared(project: Project) -> None:
     params = yaml.safe_load((project.root / "params.yaml").read_text(encoding="utf8"))
     names = [name for section in ("experiments", "pretraining", "finetuning") for name in params[section]]
     others = [name for name in names if name not in ("digits-lenet", "digits-vit", "digits-gru")]
     project.keep(*others)
-    stages = stages_run(project.dvc("repro", timeout=800))
+    stages = stages_run(project.dvc("repro"))
     groups = {stage.partition("@")[0] for stage in stages}
     defined = yaml.safe_load((project.root / "dvc.yaml").read_text(encoding="utf8"))["stages"]
     assert groups == set(defined) - {"prepare-own"}

@@ -51,8 +51,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     shown: dict[str, Any] = {"seeds": [0], "training": STILL, "trainer": {"accelerator": "cpu"}}
     monkeypatch.setattr(declared, "parameters", lambda stage: shown)
     monkeypatch.setattr(declared, "code_digest", lambda stage: "")
-    for stage in (train, evaluate):
-        monkeypatch.setattr(stage, "Projector", NoProjector)
+    monkeypatch.setattr(train, "Projector", NoProjector)
     for task, length in (("classification", 12), ("pretraining", 20)):
         folder = Path("data/prepared", task)
         folder.mkdir(parents=True)

@@ -10,8 +10,9 @@ import pytest
 from quintet.errors import UserError
 from quintet.tracking.journal import RUN_KEY, Journal, read
 from quintet.tracking.projection import RESTORED
+from quintet.tracking.provenance import EXECUTION
 from quintet.tracking.store import Store
-from quintet.tracking.sync import sync
+from quintet.tracking.sync import remember, sync, up_to_date
 from tests.tracking.conftest import contents, send
 
 
@@ -47,6 +48,61 @@ def test_a_lost_database_is_rebuilt_equal_to_before(store: Store, full_journal: 
     assert len(again.unchanged) == 2
     assert not again.created + again.updated
     assert len(new.client.search_runs(["1"])) == 1
+
+
+def test_what_the_asking_execution_did_is_sent_for_the_first_time_and_not_called_restored(
+    store: Store, tmp_path: Path
+) -> None:
+    for execution in ("this", "earlier"):
+        journal = Journal(store.root / "outputs" / execution / "journal.jsonl")
+        journal.start(execution, experiment="classification", tags={EXECUTION: execution})
+        journal.end()
+        journal.close()
+    summary = sync([store.root / "outputs"], store, "this")
+    assert len(summary.created) == len(summary.run_ids) == 2
+    experiment = store.client.get_experiment_by_name("classification")
+    assert experiment is not None
+    runs = {run.info.run_name: run for run in store.client.search_runs([experiment.experiment_id])}
+    assert {name: run.data.tags.get(RESTORED) for name, run in runs.items()} == {"this": None, "earlier": "true"}
+    assert set(summary.run_ids.values()) == {run.info.run_id for run in runs.values()}
+
+
+def test_what_needs_no_sync_is_known_until_something_happens(store: Store, full_journal: Journal) -> None:
+    root = store.root
+    assert not up_to_date(root, store)
+    sync([root / "outputs"], store)
+    remember(root, store)
+    assert up_to_date(root, store)
+    # Somebody changes the store: a run deleted there may have been forgotten by now.
+    [run] = store.client.search_runs(["1"])
+    store.client.set_tag(run.info.run_id, "seen", "yes")
+    assert not up_to_date(root, store)
+    remember(root, store)
+    assert up_to_date(root, store)
+    # A new run, which then ends.
+    going = Journal(root / "outputs/other/journal.jsonl")
+    going.start("other", experiment="classification")
+    assert not up_to_date(root, store)
+    remember(root, store)
+    assert not up_to_date(root, store), "a run that goes on may be killed, without a word in its journal"
+    going.end()
+    going.close()
+    sync([root / "outputs"], store)
+    remember(root, store)
+    assert up_to_date(root, store)
+    # The database is lost, and another takes its place.
+    database = root / "mlflow.db"
+    shutil.copy(database, root / "copy.db")
+    database.unlink()
+    assert not up_to_date(root, store)
+    (root / "copy.db").rename(database)
+    assert not up_to_date(root, store)
+
+
+def test_of_a_server_nothing_is_known_unless_it_is_asked(full_journal: Journal, tmp_path: Path) -> None:
+    server = Store("http://127.0.0.1:9", tmp_path)
+    remember(tmp_path, server)
+    assert not up_to_date(tmp_path, server)
 
 
 def test_what_was_sent_in_part_is_completed_and_not_called_restored(store: Store, journal: Journal) -> None:

@@ -23,7 +23,6 @@ from quintet.stages.environment import environment
 from quintet.tasks import TASKS
 from quintet.tasks.objective import Objective, Predictions, load_objective
 from quintet.tracking.journal import DataInput, Journal
-from quintet.tracking.projector import Projector
 from quintet.tracking.provenance import provenance
 
 _GALLERY = 10_000
@@ -129,11 +128,10 @@ def _write(
     }
     for file in ("examples.parquet", *evaluation["files"]):
         journal.artifact(folder / file, "figures" if file.endswith(".png") else "evaluation")
+    # The report, or `quintet sync`, shows it in MLflow.
     journal.end("FINISHED")
-    projector = Projector(journal, system_every=None)
-    projector.close()
     journal.close()
-    results.write_evaluation(folder, {**evaluation, "runs": [{**run, "mlflow_run_id": projector.run_id}]})
+    results.write_evaluation(folder, {**evaluation, "runs": [run]})
 
 
 def _pictures(test: Split, file: Path) -> None:

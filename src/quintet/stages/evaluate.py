@@ -27,7 +27,6 @@ from quintet.stages.environment import environment
 from quintet.tasks import TASKS
 from quintet.tasks.objective import Objective, Predictions, load_objective
 from quintet.tracking.journal import FILE_NAME, DataInput, Journal
-from quintet.tracking.projector import Projector
 from quintet.tracking.provenance import provenance
 from quintet.training.memory import training_step_megabytes
 from quintet.training.settings import Training
@@ -155,7 +154,7 @@ def _track(
     settings: dict[str, Any],
     objective: Objective,
 ) -> None:
-    """Add what was measured to the training's own MLflow run."""
+    """Journal what was measured, for the training's own run: the report, or `quintet sync`, shows it in MLflow."""
     journal = Journal(out / f"seed-{seed}" / FILE_NAME)
     tags = provenance(Path.cwd())
     journal.start(
@@ -186,7 +185,6 @@ def _track(
         tags={"experiment": run["experiment"], "seed": str(seed)},
     )
     journal.end("FINISHED")
-    Projector(journal, system_every=None).close()
     journal.close()
 
 

@@ -23,22 +23,30 @@ from quintet.tasks import TASKS
 from quintet.tracking.champion import Candidate, contend
 from quintet.tracking.execution import PIPELINE, run_name
 from quintet.tracking.journal import FILE_NAME, RUN_KEY, Journal, read
-from quintet.tracking.projector import Projector
+from quintet.tracking.projection import project
 from quintet.tracking.provenance import EXECUTION, provenance
 from quintet.tracking.store import Store, reason
+from quintet.tracking.sync import PLACES, Summary, remember, up_to_date
+from quintet.tracking.sync import sync as send
 
 log = logging.getLogger(__name__)
 
 OUTPUTS = Path("outputs")
-# Where trainings that were interrupted wait to go on.
-WORK_IN_PROGRESS = Path(".scratch")
 TARGET = OUTPUTS / "report"
 
 
 def report() -> None:
-    """Write outputs/report from what runs left in outputs, and register the champions in MLflow."""
+    """Write outputs/report from what runs left in outputs, bring MLflow up to date and register the champions there."""
     shown = declared.parameters("report")
     measuring = validate(Evaluation, shown.get("evaluation", {}), declared.plain_where, "evaluation")
+    store, tags = Store(), provenance(Path.cwd())
+    # By hand, outside of DVC and Prefect, the report is an execution of its own.
+    execution = tags.setdefault(EXECUTION, uuid.uuid4().hex)
+    sent: Summary | None = None
+    try:
+        sent = send(PLACES, store, execution)
+    except UserError as e:  # the report stands without a store
+        log.warning("MLflow can not be written to: %s. `quintet sync` sends what is missing later.", e)
     made = build(
         OUTPUTS,
         TARGET,
@@ -51,23 +59,30 @@ def report() -> None:
         failed=[name for name in os.environ.get("QUINTET_MISSING_STAGES", "").split(",") if name],
         resamples=measuring.resamples,
         level=measuring.confidence,
+        run_ids=sent.run_ids if sent else {},
     )
-    _track(made)
+    journal = _record(made, tags)
+    if sent is None:
+        return
     try:
-        store = Store()
+        project(store, journal)
         tag_runs(made, store)
         for verdict in register_champions(made, store):
             log.info("%s", verdict)
-    except Exception as e:  # the report stands without a store
-        log.warning("The champions could not be registered in MLflow (%s); `quintet sync` does it later.", reason(e))
+    except Exception as e:
+        log.warning("MLflow at %s can not be written to (%s); `quintet sync` does it later.", store, reason(e))
+        return
+    for failed, why in sent.failed.items():
+        log.warning("MLflow lacks what %s holds: %s", failed, why)
+    if not sent.failed:
+        remember(Path(), store)
 
 
-def _track(made: dict[str, Any]) -> None:
-    """Keep the report in MLflow, with the run of this execution of the pipeline."""
-    journal = Journal(TARGET / FILE_NAME)
-    tags = provenance(Path.cwd())
-    # By hand, outside of DVC and Prefect, the report is an execution of its own.
-    execution = tags.setdefault(EXECUTION, uuid.uuid4().hex)
+def _record(made: dict[str, Any], tags: dict[str, str]) -> Path:
+    """Write the journal of the report, which belongs to the run of this execution of the pipeline."""
+    # Where DVC does not run this, it does not clear the outputs either.
+    (TARGET / FILE_NAME).unlink(missing_ok=True)
+    journal, execution = Journal(TARGET / FILE_NAME), tags[EXECUTION]
     trained_in = _executions()
     compared = [trained_in.get(run["run_key"]) for found in made["provenance"].values() for run in found["runs"]]
     counts = {"runs.compared": str(len(compared)), "runs.trained_here": str(compared.count(execution))}
@@ -76,8 +91,8 @@ def _track(made: dict[str, Any]) -> None:
     for name in ("index.html", "report.md", "report.json"):
         journal.artifact(TARGET / name)
     journal.end("FAILED" if made["missing"] else "FINISHED")
-    Projector(journal, system_every=None).close()
     journal.close()
+    return journal.path
 
 
 def _executions() -> dict[str, str]:
@@ -168,15 +183,17 @@ def leaderboard() -> str:
 
 def sync() -> str:
     """Bring MLflow up to date with all runs in outputs; returns what was done."""
-    from quintet.tracking.sync import sync as send
-
     store = Store()
-    summary = send([OUTPUTS, WORK_IN_PROGRESS], store)
+    if up_to_date(Path(), store):
+        return f"MLflow at {store}: nothing new"
+    summary = send(PLACES, store)
     verdicts: list[str] = []
     file = TARGET / "report.json"
     if file.exists():
         made = json.loads(file.read_text(encoding="utf8"))
         tag_runs(made, store)
         verdicts = register_champions(made, store)
+    if not summary.failed:
+        remember(Path(), store)
     failed = [f"  {journal}: {why}" for journal, why in summary.failed.items()]
     return "\n".join([f"MLflow at {store}: {summary}", *failed, *verdicts])

@@ -51,6 +51,7 @@ class Projection:
         self.store = store
         self.journal = journal
         self.run_id: str | None = None
+        self.run_key: str | None = None
         self.created = False
         self.deleted = False
         self.sent_bytes = 0
@@ -100,7 +101,7 @@ class Projection:
                 run = client.create_run(experiment_id, start_time=start["at"], tags=tags, run_name=start["name"])
                 self.created = True
         self.deleted = run.info.lifecycle_stage == "deleted"
-        self._experiment = start["experiment"]
+        self.run_key, self._experiment = tags[RUN_KEY], start["experiment"]
         self._parent = run.data.tags.get(PARENT)
         self._params = dict(run.data.params)
         self._sent_tag = f"{SENT}.{start['journal'][:12]}"

@@ -93,6 +93,16 @@ class Store:
             os.replace(partial, file)
         SqlAlchemyStore(self.uri, artifacts)  # type: ignore[no-untyped-call]  # mlflow gives it no types
 
+    def database(self) -> list[int] | None:
+        """What changes whenever the database does; None where it is no file of this machine, or not there."""
+        if not self.is_local:
+            return None
+        try:
+            found = Path(self._file()).stat()
+        except OSError:
+            return None
+        return [found.st_ino, found.st_mtime_ns, found.st_size]
+
     def _file(self) -> str:
         return self.uri.removeprefix("sqlite:///").partition("?")[0]
 
