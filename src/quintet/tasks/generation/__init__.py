@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,12 +25,14 @@ from quintet.evaluation.statistics import Figure, Mean, Measure
 from quintet.models.build import build_generator
 from quintet.tasks import pictures
 from quintet.tasks.generation import distances, styles
-from quintet.tasks.generation.inception import Inception
 from quintet.tasks.generation.judge import Judge, judge_of
 from quintet.tasks.objective import Objective, Predictions
 from quintet.training.adversarial import GAMES
 from quintet.training.inputs import BlackToWhite
 from quintet.training.settings import Training
+
+if TYPE_CHECKING:
+    from quintet.tasks.generation.inception import Inception
 
 # Made at once.
 _BATCH = 256
@@ -101,6 +103,9 @@ class Generation(Objective):
         _ = self.judge
 
     def look_with(self, inception: Path, where: str) -> None:
+        # Imported where its weights are given: torchvision takes long to load.
+        from quintet.tasks.generation.inception import Inception
+
         self.inception = Inception(inception, where)
 
     def network(self, model: Mapping[str, Any]) -> nn.Module:
