@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -12,7 +13,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from benchmarks.steps import ROUNDS, SECONDS, fitted
+from benchmarks.steps import fitted
+from benchmarks.turns import LEAST_STEPS, ROUNDS, SECONDS, alternate, ratio
 from quintet.data.spec import DataSpec
 from quintet.data.text.store import Texts
 from quintet.data.text.tokenizer import train_tokenizer
@@ -33,18 +35,20 @@ def run() -> None:
     print(f"BERT-mini, classification, batch {BATCH} x {TIME} tokens, steps a second, median of {ROUNDS} turns.")
     with TemporaryDirectory() as folder:
         objective, split = _data(Path(folder))
-        rates: dict[str, list[float]] = {"transformers": [], "fp32": [], "auto": []}
         fp32 = Precision("32-true", torch.contiguous_format, "")
         example = objective.inputs.example(BATCH, torch.device("cpu"))
         auto = choose("auto", _network(objective), example, on_gpu=False)
-        for _ in range(ROUNDS):
-            rates["transformers"].append(_theirs(split, objective.inputs.shape[1]))
-            rates["fp32"].append(_ours(objective, split, fp32))
-            rates["auto"].append(_ours(objective, split, auto))
-    theirs, plain, best = (median(rates[side]) for side in ("transformers", "fp32", "auto"))
+        found = alternate(
+            {
+                "transformers": partial(_theirs, split, objective.inputs.shape[1]),
+                "fp32": partial(_ours, objective, split, fp32),
+                "auto": partial(_ours, objective, split, auto),
+            }
+        )
+    theirs, plain, best = (median(rates) for rates in found.values())
     print(f"  transformers, bare loop, fp32  {theirs:6.2f}")
-    print(f"  ours, fp32                     {plain:6.2f}   {plain / theirs:.2f} x")
-    print(f"  ours, auto ({auto.lightning:10})        {best:6.2f}   {best / theirs:.2f} x")
+    print(f"  ours, fp32                     {plain:6.2f}   {ratio(found['fp32'], found['transformers'])} x")
+    print(f"  ours, auto ({auto.lightning:10})        {best:6.2f}   {ratio(found['auto'], found['transformers'])} x")
     print(f"Goal: at least 1.0: {'met' if max(plain, best) >= theirs else 'MISSED'}.\n", flush=True)
 
 
@@ -100,6 +104,6 @@ def _theirs(split: TextSplit, vocabulary: int) -> float:
         # The first steps warm up: kernels are picked, memory is taken.
         if steps == 2:
             start = time.perf_counter()
-        elif steps > 2 and time.perf_counter() - start >= SECONDS:
+        elif steps >= 2 + LEAST_STEPS and time.perf_counter() - start >= SECONDS:
             break
     return (steps - 2) / (time.perf_counter() - start)

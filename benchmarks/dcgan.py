@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import time
 import warnings
+from functools import partial
 from statistics import median
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.steps import ROUNDS, SECONDS, fitted
+from benchmarks.steps import fitted
+from benchmarks.turns import LEAST_STEPS, ROUNDS, SECONDS, alternate, ratio
 from quintet.data.spec import DataSpec, Split
 from quintet.models.build import build_generator
 from quintet.models.gan.dcgan import DCGAN
@@ -46,18 +48,20 @@ def run() -> None:
     split = _images()
     spec = DataSpec("random", "image", "class", SHAPE, tuple("0123456789"), {}, {}, (0.5,), (0.25,), 0, {}, "")
     objective = _Unjudged(spec)
-    rates: dict[str, list[float]] = {"bare": [], "fp32": [], "auto": []}
     example = objective.inputs.example(BATCH, torch.device("cpu"))
     auto = choose("auto", objective.called(_network()), example, on_gpu=False)
     fp32 = Precision("32-true", auto.memory_format, "")
-    for _ in range(ROUNDS):
-        rates["bare"].append(_bare(split))
-        rates["fp32"].append(_ours(objective, split, fp32))
-        rates["auto"].append(_ours(objective, split, auto))
-    bare, plain, best = (median(rates[side]) for side in ("bare", "fp32", "auto"))
+    found = alternate(
+        {
+            "bare": partial(_bare, split),
+            "fp32": partial(_ours, objective, split, fp32),
+            "auto": partial(_ours, objective, split, auto),
+        }
+    )
+    bare, plain, best = (median(rates) for rates in found.values())
     print(f"  bare loop, fp32           {bare:6.2f}")
-    print(f"  ours, fp32                {plain:6.2f}   {plain / bare:.2f} x")
-    print(f"  ours, auto ({auto.lightning:10})   {best:6.2f}   {best / bare:.2f} x")
+    print(f"  ours, fp32                {plain:6.2f}   {ratio(found['fp32'], found['bare'])} x")
+    print(f"  ours, auto ({auto.lightning:10})   {best:6.2f}   {ratio(found['auto'], found['bare'])} x")
     print(f"Goal: at least 1.0: {'met' if max(plain, best) >= bare else 'MISSED'}.\n", flush=True)
 
 
@@ -106,6 +110,6 @@ def _bare(split: Split) -> float:
         # The first steps warm up: kernels are picked, memory is taken.
         if steps == 2:
             start = time.perf_counter()
-        elif steps > 2 and time.perf_counter() - start >= SECONDS:
+        elif steps >= 2 + LEAST_STEPS and time.perf_counter() - start >= SECONDS:
             break
     return (steps - 2) / (time.perf_counter() - start)
