@@ -268,7 +268,7 @@ def test_two_domains_are_two_classes(tmp_path):
     text = SOUND.replace("task: classification\n    model: {f", "task: style_transfer\n    model: {f")
     assert complaint(tmp_path, text) == (
         "params.yaml:23: experiments.gru: task style_transfer needs data of 2 classes, and 'digits' has 10; "
-        "tasks that fit it: classification, generation, inpainting"
+        "tasks that fit it: classification, generation, inpainting, augmentation"
     )
 
 

@@ -17,6 +17,8 @@ from quintet.tracking.store import Store, reason
 
 # Where journals are: results, and trainings that were interrupted and wait to go on.
 PLACES = (Path("outputs"), Path(".scratch"))
+# Stages whose journals are sent when all is done.
+_SENT_LATER = ("baseline", "report")
 _MARK = Path(".scratch", "in-mlflow.json")
 
 
@@ -51,7 +53,7 @@ def sync(roots: Iterable[Path], store: Store | None = None, execution: str | Non
     store = store or Store()
     store.check()
     summary = Summary()
-    for path in sorted((p for root in roots for p in root.rglob(FILE_NAME)), key=_started_at):
+    for path in sorted((p for root in roots for p in root.rglob(FILE_NAME)), key=_order):
         projection = Projection(store, path, restored=execution is None or _execution(path) != execution)
         try:
             say_killed_if_abandoned(path)
@@ -129,6 +131,13 @@ def _execution(path: Path) -> str | None:
     return str(tags[EXECUTION]) if EXECUTION in tags else None
 
 
-def _started_at(path: Path) -> tuple[int, str]:
-    """Earlier runs first: a training before the evaluation that writes to the same run."""
-    return int(_first(path).get("at", 0)), str(path)
+def _order(path: Path) -> tuple[bool, int, str]:
+    """Earlier runs first, and trainings before all else, as they are shown while they go on.
+
+    So an execution begins with its first training, whether it was followed or is made again; and a training is there
+    before the evaluation that writes to the same run.
+    """
+    start = _first(path)
+    tags = start.get("tags", {})
+    measured = "dvc.stage.evaluate" in tags or tags.get("dvc.stage", "").partition("@")[0] in _SENT_LATER
+    return measured, int(start.get("at", 0)), str(path)
