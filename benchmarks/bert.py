@@ -7,14 +7,13 @@ import time
 import warnings
 from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
 from benchmarks.steps import fitted
-from benchmarks.turns import LEAST_STEPS, ROUNDS, SECONDS, alternate, ratio
+from benchmarks.turns import LEAST_STEPS, ROUNDS, SECONDS, alternate, table
 from quintet.data.spec import DataSpec
 from quintet.data.text.store import Texts
 from quintet.data.text.tokenizer import train_tokenizer
@@ -40,16 +39,12 @@ def run() -> None:
         auto = choose("auto", _network(objective), example, on_gpu=False)
         found = alternate(
             {
-                "transformers": partial(_theirs, split, objective.inputs.shape[1]),
-                "fp32": partial(_ours, objective, split, fp32),
-                "auto": partial(_ours, objective, split, auto),
+                "transformers, bare loop, fp32": partial(_theirs, split, objective.inputs.shape[1]),
+                "ours, fp32": partial(_ours, objective, split, fp32),
+                f"ours, auto ({auto.lightning})": partial(_ours, objective, split, auto),
             }
         )
-    theirs, plain, best = (median(rates) for rates in found.values())
-    print(f"  transformers, bare loop, fp32  {theirs:6.2f}")
-    print(f"  ours, fp32                     {plain:6.2f}   {ratio(found['fp32'], found['transformers'])} x")
-    print(f"  ours, auto ({auto.lightning:10})        {best:6.2f}   {ratio(found['auto'], found['transformers'])} x")
-    print(f"Goal: at least 1.0: {'met' if max(plain, best) >= theirs else 'MISSED'}.\n", flush=True)
+    print(table(found), flush=True)
 
 
 def _data(folder: Path) -> tuple[Classification, TextSplit]:

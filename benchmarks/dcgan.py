@@ -6,14 +6,13 @@ import logging
 import time
 import warnings
 from functools import partial
-from statistics import median
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from benchmarks.steps import fitted
-from benchmarks.turns import LEAST_STEPS, ROUNDS, SECONDS, alternate, ratio
+from benchmarks.turns import LEAST_STEPS, ROUNDS, SECONDS, alternate, table
 from quintet.data.spec import DataSpec, Split
 from quintet.models.build import build_generator
 from quintet.models.gan.dcgan import DCGAN
@@ -53,16 +52,12 @@ def run() -> None:
     fp32 = Precision("32-true", auto.memory_format, "")
     found = alternate(
         {
-            "bare": partial(_bare, split),
-            "fp32": partial(_ours, objective, split, fp32),
-            "auto": partial(_ours, objective, split, auto),
+            "bare loop, fp32": partial(_bare, split),
+            "ours, fp32": partial(_ours, objective, split, fp32),
+            f"ours, auto ({auto.lightning})": partial(_ours, objective, split, auto),
         }
     )
-    bare, plain, best = (median(rates) for rates in found.values())
-    print(f"  bare loop, fp32           {bare:6.2f}")
-    print(f"  ours, fp32                {plain:6.2f}   {ratio(found['fp32'], found['bare'])} x")
-    print(f"  ours, auto ({auto.lightning:10})   {best:6.2f}   {ratio(found['auto'], found['bare'])} x")
-    print(f"Goal: at least 1.0: {'met' if max(plain, best) >= bare else 'MISSED'}.\n", flush=True)
+    print(table(found), flush=True)
 
 
 def _images() -> Split:

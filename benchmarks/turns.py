@@ -31,3 +31,12 @@ def ratio(ours: list[float], theirs: list[float]) -> str:
     drawn = np.random.default_rng(0).integers(0, len(pairs), (2000, len(pairs)))
     low, high = np.quantile(np.median(pairs[drawn], axis=1), [0.025, 0.975])
     return f"{median(pairs.tolist()):.2f} [{low:.2f}, {high:.2f}]"
+
+
+def table(found: Mapping[str, list[float]]) -> str:
+    """A line for each side, those after the first with their ratios to it; then whether one of them is as fast."""
+    (peer, theirs), *ours = found.items()
+    lines = [f"  {peer:30} {median(theirs):6.2f}"]
+    lines += [f"  {side:30} {median(rates):6.2f}   {ratio(rates, theirs)} x" for side, rates in ours]
+    met = max(median(rates) for _, rates in ours) >= median(theirs)
+    return "\n".join([*lines, f"Goal: at least 1.0: {'met' if met else 'MISSED'}.\n"])

@@ -42,6 +42,14 @@ def slope_at(loss, value: float) -> float:
     return float(fake.grad)
 
 
+@pytest.mark.parametrize("name", GAMES)
+def test_a_discriminator_that_can_tell_nothing_settles_on_the_boundary(name):
+    game = GAMES[name]
+    assert slope_at(lambda verdict: game.discriminator(verdict, verdict), game.boundary) == pytest.approx(0)
+    above, below = torch.tensor([game.boundary + 0.1]), torch.tensor([game.boundary - 0.1])
+    assert game.discriminator(above, below) < game.discriminator(below, above)
+
+
 def test_the_value_of_the_minimax_game_is_minus_log_4_where_nobody_can_tell():
     """Goodfellow et al. 2014, theorem 1: with equal distributions the best discriminator says 1/2 everywhere."""
     assert -minimax_discriminator(torch.zeros(8), torch.zeros(8)).item() == pytest.approx(-math.log(4))

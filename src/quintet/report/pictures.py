@@ -19,16 +19,24 @@ SEEDS = 3
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of picture, `<kind>-seed-<n>.png` of an evaluation; `note` says what its rows and columns are."""
+    """A kind of picture, `<kind>-seed-<n>.png` of an evaluation; `note` says what its rows and columns are.
+
+    `made_of` is what a network made the images of.
+    """
 
     title: str
     note: str
+    made_of: str = "latents"
 
 
 # What is shown of each network at once: the first of these that it has.
 MAIN = {
     "samples": Kind("Samples", "a row for each class that the judge sees"),
-    "transfer": Kind("Translations", "in each row an image, its translation, and the translation taken back"),
+    "transfer": Kind(
+        "Translations",
+        "from top to bottom images, their translation, and that taken back; then the other way",
+        "images",
+    ),
 }
 # What is folded away, in this order. Pictures of other kinds are left out.
 MORE = {

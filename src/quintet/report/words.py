@@ -52,7 +52,11 @@ _COLUMNS = (*CURVE_COLUMNS, *GAME_COLUMNS)
 # By which curve a trouble of training is seen.
 _WATCHED = {"collapse": "diversity", "saturation": "discriminator_right"}
 # What a task's validation loss is, where it is no loss.
-VALIDATION_LOSSES = {"generation": "Validation Fréchet distance", "inpainting": "Validation absolute error"}
+VALIDATION_LOSSES = {
+    "generation": "Validation Fréchet distance",
+    "inpainting": "Validation absolute error",
+    "style_transfer": "Validation transfer, what is missing to 1",
+}
 # Shares are read as percentages; their differences are points.
 SHARES = {
     *("accuracy", "macro_f1", "calibration_error", "entity_f1", "entity_precision", "entity_recall", "word_accuracy"),
@@ -61,7 +65,7 @@ SHARES = {
 }
 # Metrics of which less is better.
 LOWER_IS_BETTER = {
-    *("nll", "calibration_error", "perplexity", "absolute_error"),
+    *("nll", "calibration_error", "perplexity", "absolute_error", "cycle_error"),
     *("frechet_distance", "kernel_distance", "inception_fid", "inception_kid"),
 }
 # What a metric tells, where its name does not.

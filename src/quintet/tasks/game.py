@@ -207,7 +207,7 @@ class Game(Supervised):
         if settings.path_length and step % _PATH_EVERY == 0:
             loss = loss + settings.path_length * _PATH_EVERY * self._path_penalty(len(images) // 2, labels)
         self._step(generator_steps, getattr(live, self.maker), loss)
-        right = 0.5 * ((real_logits > 0).float().mean() + (fake_logits < 0).float().mean())
+        right = 0.5 * ((real_logits > game.boundary).float().mean() + (fake_logits < game.boundary).float().mean())
         self._watched.append(torch.stack([generator_loss.detach().float(), right.detach()]))
         # Either player may be the one that overflows.
         return torch.where(torch.isfinite(generator_loss), discriminator_loss, generator_loss)

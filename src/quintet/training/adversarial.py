@@ -77,10 +77,11 @@ def least_squares_generator(fake: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Game:
-    """What each player minimises."""
+    """What each player minimises; a verdict above `boundary` says that an image is real."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
+    boundary: float = 0.0
 
 
 GAMES: dict[str, Game] = {
@@ -88,7 +89,7 @@ GAMES: dict[str, Game] = {
     "non-saturating": Game(minimax_discriminator, non_saturating_generator),
     "hinge": Game(hinge_discriminator, hinge_generator),
     "wasserstein": Game(wasserstein_critic, hinge_generator),
-    "least-squares": Game(least_squares_discriminator, least_squares_generator),
+    "least-squares": Game(least_squares_discriminator, least_squares_generator, boundary=0.5),
 }
 
 

@@ -13,26 +13,17 @@ import torch
 from torch import nn
 
 from quintet.baselines.augmentation import fit
-from quintet.data.spec import DataSpec, Split, save
+from quintet.data.spec import DataSpec, save
 from quintet.errors import UserError
 from quintet.tasks import TASKS
 from quintet.tasks.augmentation import Augmentation
 from quintet.tasks.augmentation.classifier import teach
 from quintet.tasks.game import Game
 from quintet.training.settings import Training
+from tests.tasks.bars import SHAPE, bars
 
-CPU, SHAPE = torch.device("cpu"), (1, 8, 8)
+CPU = torch.device("cpu")
 CGAN = {"family": "gan", "name": "cgan", "settings": {"latent_dim": 4, "hidden_size": 20, "units": 8}}
-
-
-def bars(count: int, seed: int) -> Split:
-    """Images of a bright bar at the top, in the middle or at the bottom, each with some noise."""
-    rng = np.random.default_rng(seed)
-    targets = np.arange(count) % 3
-    inputs = rng.integers(0, 60, (count, *SHAPE), dtype=np.uint8)
-    for image, target in zip(inputs, targets, strict=True):
-        image[0, 3 * target : 3 * target + 2] += 150
-    return Split(np.array([f"{seed}-{i:03d}" for i in range(count)]), inputs, targets)
 
 
 @pytest.fixture(scope="module")

@@ -7,27 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import pytorch_lightning as pl
 
-from quintet.data.spec import DataSpec, Split, load_spec, save
+from quintet.data.spec import DataSpec, load_spec, save
 from quintet.tasks.game import Game
 from quintet.tasks.generation import Generation
 from quintet.training.settings import Training
+from tests.tasks.bars import SHAPE, bars
 
 DCGAN = {"family": "gan", "name": "dcgan", "settings": {"latent_dim": 4, "width": 4, "smallest": 2}}
-SHAPE = (1, 8, 8)
-
-
-def bars(count: int, seed: int) -> Split:
-    """Images of a bright bar at the top, in the middle or at the bottom, each with some noise."""
-    rng = np.random.default_rng(seed)
-    targets = np.arange(count) % 3
-    inputs = rng.integers(0, 60, (count, *SHAPE), dtype=np.uint8)
-    for image, target in zip(inputs, targets, strict=True):
-        image[0, 3 * target : 3 * target + 2] += 150
-    return Split(np.array([f"{seed}-{i:03d}" for i in range(count)]), inputs, targets)
 
 
 @pytest.fixture(scope="session")

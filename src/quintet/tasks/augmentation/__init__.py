@@ -90,9 +90,6 @@ class Augmentation(Generation):
     def measures(self, found: Predictions) -> dict[str, Measure]:
         return self.answers.measures(found)
 
-    def metrics(self, found: Predictions) -> dict[str, float]:
-        return self.answers.metrics(found)
-
     def write(self, folder: Path, found: Mapping[int, Predictions]) -> list[str]:
         """The confusion of classes and, of a generator, pictures of what it made, a row for each class."""
         files = self.answers.write(folder, found)
