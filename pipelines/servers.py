@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from quintet.tracking.store import Store
 LOOPBACK = "127.0.0.1"
 _STARTUP_SECONDS = 120.0
 _GRACE_SECONDS = 25.0
+_BUSY_SECONDS = (0.5, 1.0, 2.0, 4.0)
 # Loopback, or the user's own server: a proxy has no business in between.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -56,9 +58,24 @@ def answers(address: str) -> bool:
 
 
 def ask(address: str, body: object = None, timeout_seconds: float = 30.0) -> Any:
-    """The JSON answer to a POST of `body`, or to a GET if there is none. (`import prefect` would take a second.)"""
+    """The JSON answer to a POST of `body`, or to a GET if there is none. (`import prefect` would take a second.)
+
+    Asked again on 503: Prefect says so where its database was busy and nothing has been done, as its own client knows.
+    """
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
+    for wait in _BUSY_SECONDS:
+        try:
+            return _answer(request, timeout_seconds)
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            error.close()
+            time.sleep(wait)
+    return _answer(request, timeout_seconds)
+
+
+def _answer(request: urllib.request.Request, timeout_seconds: float) -> Any:
     with _OPENER.open(request, timeout=timeout_seconds) as reply:
         return json.loads(reply.read() or "null")
 
