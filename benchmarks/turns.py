@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from statistics import median
 
@@ -10,14 +11,19 @@ import numpy as np
 # Many short turns: the machine's mood changes from second to second, and a pair of turns shares it.
 ROUNDS = 15
 SECONDS = 0.5
-# A slow network's turn is longer.
+# A slow network's turns are longer, and fewer.
 LEAST_STEPS = 3
+LEAST_ROUNDS = 5
+LONGEST_SECONDS = 90.0
 
 
 def alternate(sides: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
     """What each side gives, round by round; the first round warms up and does not count."""
     found: dict[str, list[float]] = {side: [] for side in sides}
+    start = time.perf_counter()
     for number in range(ROUNDS + 1):
+        if number > LEAST_ROUNDS and time.perf_counter() - start > LONGEST_SECONDS:
+            break
         for side, turn in sides.items():
             rate = turn()
             if number:
