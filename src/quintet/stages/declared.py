@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +13,40 @@ from quintet.errors import UserError
 
 def parameters(stage: str) -> dict[str, Any]:
     """The parameters that `stage` declares, as nested dictionaries; raises `UserError` if there is no such stage."""
-    import dvc.api
-    from dvc.exceptions import DvcException
+    # What dvc.api.params_show does, without the other stages and without the rest of the API: in half the time.
+    from dvc.dependency.param import read_param_file
 
-    try:
-        shown: dict[str, Any] = dvc.api.params_show(stages=stage, deps=True)
-    except DvcException as e:
-        raise UserError("dvc.yaml", f"stage {stage}: {e}", "see: dvc stage list") from None
+    shown: dict[str, Any] = {}
+    with _declared(stage) as node:
+        for file in node.params:
+            shown |= read_param_file(file.fs, file.fs_path, list(file.params))
     return shown
 
 
 def code_digest(stage: str) -> str:
     """SHA-256 over the source files among the stage's deps: what else could change its result."""
-    from dvc.repo import Repo
-
     hasher = hashlib.sha256()
-    with Repo() as repo:
-        root = Path(repo.root_dir)
-        deps = [Path(dep.fs_path) for dep in repo.stage.collect(stage)[0].deps]
+    with _declared(stage) as node:
+        root = Path(node.repo.root_dir)
+        deps = [Path(dep.fs_path) for dep in node.deps]
     for dep in sorted(deps):
         for file in [dep] if dep.is_file() else sorted(dep.rglob("*.py")):
             if file.suffix == ".py":
                 hasher.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     return hasher.hexdigest()
+
+
+@contextmanager
+def _declared(stage: str) -> Iterator[Any]:
+    """DVC's own view of `stage`."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            yield repo.stage.collect(stage)[0]
+    except DvcException as e:
+        raise UserError("dvc.yaml", f"stage {stage}: {e}", "see: dvc stage list") from None
 
 
 def plain_where(*keys: str | int) -> str:
