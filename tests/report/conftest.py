@@ -134,7 +134,7 @@ def write_evaluation(
         {
             "experiment": made.name, "task": "classification", "data": data, "family": made.family, "model": made.model,
             "title": made.title, "primary": "accuracy", "direction": "max", "labelled": 1000, "labels": 1.0,
-            "files": ["confusion.json"],
+            "labels_counted": False, "files": ["confusion.json"],
             "metrics": {
                 name: {"value": e.value, "low": e.low, "high": e.high, "per_seed": e.per_seed}
                 for name, e in estimates.items()
@@ -362,7 +362,7 @@ def write_reader(folder: Path, reader: Reader, seeds: int) -> None:
         {
             "experiment": reader.name, "task": reader.task, "data": reader.data, "family": reader.family,
             "model": reader.title.lower(), "title": reader.title, "primary": PRIMARY[reader.task], "direction": "max",
-            "labelled": round(2000 * reader.labels), "labels": reader.labels,
+            "labelled": round(2000 * reader.labels), "labels": reader.labels, "labels_counted": False,
             "files": ["explanations.json"] if explained else [],
             "metrics": figures, "expect": {},
             "cost": {"parameters": 50_000, "flops": None if baseline else 900_000, "train_seconds": 20 * reader.labels,

@@ -143,3 +143,16 @@ def test_a_baseline_with_as_few_labels_makes_a_line_and_is_what_a_network_is_com
     (told,) = [text for text in words.findings(board) if "on as many labels" in text]
     assert told.startswith("**TextCNN** against **most frequent** on as many labels: **+")
     assert "with 10 % of the labels (200), p " in told
+
+
+def test_labels_asked_for_as_a_count_are_told_as_one(texts: Path, tmp_path: Path) -> None:
+    from quintet.report import words
+
+    names = ("reviews-textcnn", "reviews-textcnn-tenth")
+    for name in names:
+        shutil.copytree(texts / "runs" / name, tmp_path / "runs" / name)
+    file = tmp_path / "runs/reviews-textcnn-tenth/evaluate/evaluation.json"
+    counted = {"labels": 13 / 1169, "labelled": 13, "labels_counted": True}
+    file.write_text(json.dumps(json.loads(file.read_text()) | counted))
+    (curve,) = board_of(tmp_path, *names).curves
+    assert [words.label_share(e) for e in curve.points] == ["13 labels", "all labels (2,000)"]

@@ -138,7 +138,8 @@ class Evaluated:
     """An experiment, or a baseline (then `training` is None), on the test split; `confusion` where the task has one.
 
     `cost` is as in evaluation.json, null where it was not measured; `runs` is run.json of each seed. `labelled` is the
-    number of training examples it learnt from, `labels` the share of all that they are.
+    number of training examples it learnt from, `labels` the share of all that they are; `labels_counted` where the
+    number was asked for and the share follows from it.
     """
 
     file: Path
@@ -162,6 +163,7 @@ class Evaluated:
     training: Training | None
     labelled: int
     labels: float
+    labels_counted: bool
     explanations: tuple[Explanation, ...] = ()
     pictures: tuple[Picture, ...] = ()
     generated: Generated | None = None
@@ -317,6 +319,7 @@ def _evaluated(folder: Path, stage: str, training: Training | None) -> Evaluated
             training=training,
             labelled=int(content["labelled"]),
             labels=float(content["labels"]),
+            labels_counted=bool(content["labels_counted"]),
             explanations=(
                 _explanations(folder / "explanations.json", stage) if "explanations.json" in content["files"] else ()
             ),

@@ -73,7 +73,7 @@ def _bounds(board: Board) -> list[str]:
 def _labels(board: Board) -> list[str]:
     """A line for each network, a column for each share of the labels."""
     figures = Figures.of(board)
-    shares = sorted({(e.labels, words.label_share(e)) for curve in board.curves for e in curve.points})
+    shares = sorted({e.labels: words.label_share(e) for curve in board.curves for e in curve.points}.items())
     heads = ["model", "family", *(title for _, title in shares)]
     lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * len(shares)}"]
     for curve in board.curves:

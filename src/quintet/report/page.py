@@ -289,7 +289,7 @@ def _bounds(board: Board) -> list[tuple[str, dict[str, float]]]:
 
 def _labels(board: Board, figures: Figures) -> dict[str, Any]:
     """The table beside the plot of label efficiency, and the networks that learnt from one share alone."""
-    shares = sorted({(e.labels, words.label_share(e)) for curve in board.curves for e in curve.points})
+    shares = sorted({e.labels: words.label_share(e) for curve in board.curves for e in curve.points}.items())
     drawn = {e.experiment for curve in board.curves for e in curve.points}
     rows = []
     for curve in board.curves:

@@ -209,9 +209,10 @@ def listed(names: Sequence[str]) -> str:
 
 
 def label_share(e: Evaluated) -> str:
-    """How much a network learnt from, for instance '10 % of the labels (692)'."""
-    how_many = f"{share(e.labels)} of the labels" if e.labels < 1 else "all labels"
-    return f"{how_many} ({e.labelled:,})"
+    """How much a network learnt from, as it was asked for: '10 % of the labels (692)' or '100 labels'."""
+    if e.labels == 1:
+        return f"all labels ({e.labelled:,})"
+    return f"{e.labelled:,} labels" if e.labels_counted else f"{share(e.labels)} of the labels ({e.labelled:,})"
 
 
 def label(board: Board, row: Row) -> str:

@@ -40,9 +40,9 @@ def write_examples(folder: Path, objective: Objective, found: Mapping[int, Predi
 
 
 def labels(objective: Objective, asked: float, where: str) -> dict[str, float]:
-    """How many training examples there were to learn from, and the share of all that they are."""
+    """How many training examples there were to learn from, what share of all that is, and whether a count was asked."""
     labelled, most = objective.inputs.labelled(asked, where), objective.inputs.labelled(1.0, where)
-    return {"labelled": labelled, "labels": asked if asked <= 1 else labelled / most}
+    return {"labelled": labelled, "labels": asked if asked <= 1 else labelled / most, "labels_counted": asked > 1}
 
 
 def write_evaluation(folder: Path, evaluation: dict[str, Any]) -> None:
