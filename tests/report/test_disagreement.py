@@ -50,6 +50,7 @@ def evaluated(name: str, family: str, said: list[str]) -> Evaluated:
         training=Training(SETTINGS, {}, value),
         labelled=10,
         labels=1.0,
+        labels_counted=False,
     )
 
 
