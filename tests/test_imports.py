@@ -81,6 +81,30 @@ def test_a_stage_that_only_measures_loads_neither_lightning_nor_what_comes_with_
     assert not {"torchvision", "torchmetrics", "pytorch_lightning", "transformers", "sympy", "mlflow", "dvc"} & modules
 
 
+_MEASURES = (
+    "import torch; from torch import nn; from quintet.training.work import flops; "
+    "from quintet.training.memory import training_step_megabytes; from quintet.training.settings import Optimiser; "
+    "net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2)); x = torch.ones(3, 1, 4, 4); "
+    "print(flops(net, x), training_step_megabytes(net, lambda: net(x).sum(), Optimiser(lr=0.1)))"
+)
+
+
+def test_a_stage_that_counts_and_optimises_is_spared_torchs_compiler_until_more_is_asked_of_it():
+    spared = f"from quintet.stages.spared import spare_compiler; spare_compiler(); {_MEASURES}"
+    assert "sympy" not in loaded(spared)
+    assert "sympy" in loaded(
+        f"{spared}; import torch._dynamo.utils as used; used.counters; torch._dynamo.config.verbose"
+    )
+
+
+def test_a_stage_that_trains_is_spared_metrics_that_nobody_takes():
+    tasks = ", ".join(f"quintet.tasks.{task}" for task in TASKS)
+    spared = "from quintet.stages.spared import spare_metrics; spare_metrics()"
+    modules = loaded(f"{spared}; import quintet.stages.train, {tasks}; from torchmetrics.aggregation import MeanMetric")
+    assert "pytorch_lightning" in modules
+    assert not {"torchvision", "transformers", "scipy"} & modules
+
+
 def test_the_import_contracts_hold():
     linter = Path(sys.executable).with_name("lint-imports")
     run = subprocess.run(

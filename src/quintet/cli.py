@@ -108,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 def _stage(options: argparse.Namespace) -> None:
     from quintet import config
     from quintet.experiment import STAGES
+    from quintet.stages.spared import spare_compiler, spare_metrics
 
     # All of the suite is checked, by whichever stage comes first, before any work is done.
     suite = config.load(Path())
@@ -132,10 +133,12 @@ def _stage(options: argparse.Namespace) -> None:
 
         baseline(name)
     elif stage == "evaluate":
+        spare_compiler()
         from quintet.stages.evaluate import evaluate
 
         evaluate(name, suite.experiments[name].section)
     else:
+        spare_metrics()
         from quintet.stages.train import train
 
         train(name, suite.experiments[name].section)
