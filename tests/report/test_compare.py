@@ -176,6 +176,16 @@ def test_boards_are_kept_apart_by_data_set(pair: Path) -> None:
     assert boards[1].rows[0].beats_baselines is None
 
 
+def test_the_board_where_most_networks_meet_comes_first(whole: Path, tmp_path: Path) -> None:
+    for name in ("digits-lenet5", "digits-gru", "digits-vit"):
+        shutil.copytree(whole / "runs" / name, tmp_path / "runs" / name)
+    change(tmp_path / "runs/digits-vit/evaluate/evaluation.json", data="animals")
+    boards = leaderboards(
+        collect(tmp_path, "s", ["digits-lenet5", "digits-gru", "digits-vit"], []), resamples=10, level=0.95
+    )
+    assert [board.data for board in boards] == ["digits", "animals"]
+
+
 def test_results_on_another_version_of_the_data_are_refused(pair: Path) -> None:
     file = pair / "runs" / "digits-gru" / "evaluate" / "evaluation.json"
     runs = json.loads(file.read_text())["runs"]

@@ -124,11 +124,13 @@ class Board:
 
 
 def leaderboards(collected: Collected, *, resamples: int, level: float) -> tuple[Board, ...]:
-    """A board for each task and data set that an evaluated experiment or baseline names, in order of names."""
+    """A board for each task and data set that is named; where most networks meet comes first, equals by name."""
     groups: dict[tuple[str, str], list[Evaluated]] = {}
     for evaluated in collected.evaluated:
         groups.setdefault((evaluated.task, evaluated.data), []).append(evaluated)
-    return tuple(_board(group, resamples, level) for _, group in sorted(groups.items()))
+    named = [group for _, group in sorted(groups.items())]
+    crowded = sorted(named, key=lambda group: sum(e.baseline for e in group) - len(group))
+    return tuple(_board(group, resamples, level) for group in crowded)
 
 
 def _board(group: list[Evaluated], resamples: int, level: float) -> Board:
