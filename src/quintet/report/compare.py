@@ -128,9 +128,8 @@ def leaderboards(collected: Collected, *, resamples: int, level: float) -> tuple
     groups: dict[tuple[str, str], list[Evaluated]] = {}
     for evaluated in collected.evaluated:
         groups.setdefault((evaluated.task, evaluated.data), []).append(evaluated)
-    named = [group for _, group in sorted(groups.items())]
-    crowded = sorted(named, key=lambda group: sum(e.baseline for e in group) - len(group))
-    return tuple(_board(group, resamples, level) for group in crowded)
+    ordered = sorted(groups.items(), key=lambda named: (-sum(not e.baseline for e in named[1]), named[0]))
+    return tuple(_board(group, resamples, level) for _, group in ordered)
 
 
 def _board(group: list[Evaluated], resamples: int, level: float) -> Board:
