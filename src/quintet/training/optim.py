@@ -17,7 +17,7 @@ def optimiser(network: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
     if settings.name == "adamw":
-        # One pass over the weights instead of one per formula: a quarter of the time on a CPU, 0.3 ms less of a LeNet's 12.
+        # One pass over the weights instead of one per formula: a quarter of the time on a CPU, 0.3 ms of a LeNet's 12.
         # On a GPU the steps are queued anyway, and there a fused step would rule out clipping in fp16.
         fused = all(p.device.type == "cpu" for p in network.parameters())
         return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=fused)
