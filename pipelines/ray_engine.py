@@ -12,6 +12,7 @@ import contextlib
 import contextvars
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -41,6 +42,7 @@ from pipelines.slots import Lease, Slots, visible_gpus
 from pipelines.snapshot import Snapshot, take_snapshot
 from quintet.errors import UserError
 from quintet.graph.stages import Graph, Stage
+from quintet.tracking.sync import UNSENT
 
 # What `python -m pipelines worker` says its machine has: stages go to such machines alone.
 WORKER = "quintet"
@@ -331,6 +333,8 @@ def _in_clone(
         pushed = dvc(["push", "--run-cache", stage.name], untimed, root, processes, log, variables)
         if pushed.result == "failed":
             return replace(pushed, detail=f"dvc push: {pushed.detail}")
+    # Home has what is not in MLflow yet, and sends it.
+    shutil.rmtree(root / UNSENT, ignore_errors=True)
     return outcome
 
 

@@ -93,16 +93,30 @@ def test_a_stage_that_counts_and_optimises_is_spared_torchs_compiler_until_more_
     spared = f"from quintet.stages.spared import spare_compiler; spare_compiler(); {_MEASURES}"
     assert "sympy" not in loaded(spared)
     assert "sympy" in loaded(
-        f"{spared}; import torch._dynamo.utils as used; used.counters; torch._dynamo.config.verbose"
+        f"{spared}; import torch._dynamo.utils as used; torch._dynamo.config.verbose; "
+        # Loaded once: the compiler's other parts use the same module.
+        "import torch._dynamo.convert_frame as user; assert user.counters is used.counters"
     )
 
 
-def test_a_stage_that_trains_is_spared_metrics_that_nobody_takes():
+def test_a_stage_that_trains_is_spared_the_compiler_and_metrics_that_nobody_takes():
     tasks = ", ".join(f"quintet.tasks.{task}" for task in TASKS)
-    spared = "from quintet.stages.spared import spare_metrics; spare_metrics()"
+    spared = "from quintet.stages.spared import spare_compiler, spare_metrics; spare_compiler(); spare_metrics()"
     modules = loaded(f"{spared}; import quintet.stages.train, {tasks}; from torchmetrics.aggregation import MeanMetric")
     assert "pytorch_lightning" in modules
-    assert not {"torchvision", "transformers", "scipy"} & modules
+    assert not {"torchvision", "transformers", "scipy", "sympy"} & modules
+
+
+def test_a_compiled_module_is_known_as_one_by_what_was_loaded_before_the_compiler():
+    code = (
+        "from quintet.stages.spared import spare_compiler; spare_compiler(); "
+        "from torch._dynamo import OptimizedModule; "
+        "import torch; net = torch.nn.Linear(2, 2); before = isinstance(net, OptimizedModule); "
+        "compiled = torch.compile(net); "
+        "after = isinstance(net, OptimizedModule); assert not before and not after; "
+        "assert isinstance(compiled, OptimizedModule)"
+    )
+    assert "sympy" in loaded(code)
 
 
 def test_the_import_contracts_hold():

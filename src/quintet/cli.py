@@ -138,6 +138,7 @@ def _stage(options: argparse.Namespace) -> None:
 
         evaluate(name, suite.experiments[name].section)
     else:
+        spare_compiler()
         spare_metrics()
         from quintet.stages.train import train
 

@@ -34,16 +34,6 @@ TEXT = "not a good film at all , but long"
 WORDS = [*TEXT.split(), "bad", "and", "from", "the", "first"]
 
 
-class NoProjector:
-    run_id = "none"
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A folder with prepared texts; what the stages declare is what the test puts into the mapping."""
@@ -51,7 +41,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     shown: dict[str, Any] = {"seeds": [0], "training": STILL, "trainer": {"accelerator": "cpu"}}
     monkeypatch.setattr(declared, "parameters", lambda stage: shown)
     monkeypatch.setattr(declared, "code_digest", lambda stage: "")
-    monkeypatch.setattr(train, "Projector", NoProjector)
     for task, length in (("classification", 12), ("pretraining", 20)):
         folder = Path("data/prepared", task)
         folder.mkdir(parents=True)

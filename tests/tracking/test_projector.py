@@ -127,6 +127,22 @@ def test_processor_and_memory_use_go_to_the_journal(store: Store, journal: Journ
     assert len(history(store, projector.run_id, "system/process_memory_megabytes")) == len(samples)
 
 
+def test_a_short_run_that_ends_well_is_left_to_sync(store: Store, full_journal: Journal) -> None:
+    projector = Projector(full_journal, store, after=60, every=0.01, system_every=None)
+    assert not projector.close(ended_well=True)
+    assert projector.run_id is None
+    assert len(sync([store.root], store).created) == 1
+
+
+def test_how_a_short_run_was_stopped_is_sent_at_once(store: Store, journal: Journal) -> None:
+    journal.start("run", experiment="classification")
+    projector = Projector(journal, store, after=60, every=0.01, system_every=None)
+    journal.end("KILLED")
+    assert projector.close()
+    assert projector.run_id is not None
+    assert store.client.get_run(projector.run_id).info.status == "KILLED"
+
+
 def test_closing_twice_and_without_a_start_is_harmless(store: Store, journal: Journal) -> None:
     projector = Projector(journal, store, every=0.05, system_every=None)
     assert projector.close()

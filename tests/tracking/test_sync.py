@@ -50,6 +50,18 @@ def test_a_lost_database_is_rebuilt_equal_to_before(store: Store, full_journal: 
     assert len(new.client.search_runs(["1"])) == 1
 
 
+def test_a_copy_that_waits_to_be_sent_is_sent_once_and_deleted(store: Store, full_journal: Journal) -> None:
+    waiting = store.root / ".scratch/unsent/key"
+    shutil.copytree(full_journal.path.parent, waiting)
+    places = [store.root / "outputs", store.root / ".scratch"]
+    summary = sync(places, store)
+    assert len(summary.created) == 1
+    assert not summary.updated + summary.unchanged
+    assert not waiting.exists()
+    assert len(store.client.search_runs(["1"])) == 1
+    assert len(sync(places, store).unchanged) == 1
+
+
 def test_what_the_asking_execution_did_is_sent_for_the_first_time_and_not_called_restored(
     store: Store, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ from quintet.tasks.supervised import Supervised
 from quintet.tracking.journal import DataInput, Journal, Status, read
 from quintet.tracking.projector import Projector
 from quintet.tracking.provenance import provenance
+from quintet.tracking.sync import UNSENT
 from quintet.training import sharding
 from quintet.training.checkpoints import BestWeights, ResumePoint
 from quintet.training.precision import Precision, choose
@@ -57,6 +58,8 @@ if not logging.getLogger().isEnabledFor(logging.INFO):
 
 SCRATCH = Path(".scratch")
 _WEIGHTS = "weights.safetensors"
+# A training that ends before is sent to MLflow with the report.
+_SHORT_S = 30.0
 _CURVES = ("train_loss", "validation_loss", "validation_score", "learning_rate")
 
 
@@ -145,7 +148,7 @@ class _Run:
         last = self.folder / "last.ckpt"
         resume = last if last.exists() and _readable(last) else None
         journal = self._journal(precision, network) if self.first else None
-        projector = Projector(journal) if journal else None
+        projector = Projector(journal, after=_SHORT_S) if journal else None
         trainer = self._trainer(precision, best, ResumePoint(last), journal, module.automatic_optimization)
         status: Status = "KILLED"
         try:
@@ -160,7 +163,7 @@ class _Run:
         finally:
             if journal and projector:
                 journal.end(status)
-                projector.close()
+                projector.close(ended_well=status == "FINISHED")
                 journal.close()
         if journal and projector:
             run = self._summary(module, trainer, journal) | {
@@ -443,12 +446,18 @@ def _write_curves(events: list[dict[str, Any]], file: Path) -> None:
 
 
 def _publish(scratch: Path, target: Path) -> None:
-    """Copy what is done to its place in one step, then clear the scratch folder."""
+    """Copy what is done to its place in one step, then clear the scratch folder but for runs that MLflow lacks."""
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(scratch, partial)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(partial, target)
+    for file in scratch.glob("seed-*/run.json"):
+        run = json.loads(file.read_text(encoding="utf8"))
+        if run["mlflow_run_id"] is None:
+            UNSENT.mkdir(exist_ok=True)
+            shutil.rmtree(UNSENT / run["run_key"], ignore_errors=True)
+            os.replace(file.parent, UNSENT / run["run_key"])
     shutil.rmtree(scratch)
 
 

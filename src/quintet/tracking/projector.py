@@ -24,17 +24,26 @@ class Projector:
     store can not be reached it is tried again at growing intervals; that is said once in a process, and what was not
     sent stays in the journal for `sync`. In distributed training only rank 0 makes one. Also a context manager.
 
-    `every` and `system_every` are seconds; with `system_every` None no processor and memory use is recorded.
+    A run that ends well within `after` seconds is left to `sync`: the import alone takes seconds of what may be a
+    shorter training. `every` and `system_every` are seconds too; with `system_every` None no processor and memory use
+    is recorded.
     """
 
     # Stores that could not be written to when last tried, by any projector of this process.
     _out_of_reach: ClassVar[set[str]] = set()
 
     def __init__(
-        self, journal: Journal, store: Store | None = None, *, every: float = 3.0, system_every: float | None = 10.0
+        self,
+        journal: Journal,
+        store: Store | None = None,
+        *,
+        after: float = 0.0,
+        every: float = 3.0,
+        system_every: float | None = 10.0,
     ) -> None:
         self._projection = Projection(store or Store(), journal.path)
-        self._every = every
+        self._after, self._every = after, every
+        self._left = False
         self._stopping = threading.Event()
         self._drained = False
         self._system = SystemMetrics(journal, system_every) if system_every else None
@@ -47,14 +56,17 @@ class Projector:
         """MLflow's id of the run; None as long as the store has not been reached."""
         return self._projection.run_id
 
-    def close(self, timeout: float = 15.0) -> bool:
+    def close(self, timeout: float = 15.0, *, ended_well: bool = False) -> bool:
         """Send what is left, for at most `timeout` seconds; True if all of the journal was sent.
+
+        A short run that `ended_well` is left; what became of one that did not is sent at once.
 
         Call it after the journal's `end`, and before its folder moves. A store that did not answer an earlier run of
         this process is not waited for as long again.
         """
         if self._system:
             self._system.close()
+        self._left = ended_well
         self._stopping.set()
         self._thread.join(min(timeout, _SECOND_WAIT_S) if self._projection.store.uri in self._out_of_reach else timeout)
         if self._thread.is_alive():
@@ -69,6 +81,8 @@ class Projector:
 
     def _follow(self) -> None:
         failures = 0
+        if self._stopping.wait(self._after) and self._left:
+            return
         while True:
             last_time = self._stopping.is_set()
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from quintet.tracking.store import Store, reason
 
 # Where journals are: results, and trainings that were interrupted and wait to go on.
 PLACES = (Path("outputs"), Path(".scratch"))
+# Copies of runs that were too short to be followed, a folder each: a later training may replace their outputs first.
+UNSENT = Path(".scratch", "unsent")
 # Stages whose journals are sent when all is done.
 _SENT_LATER = ("baseline", "report")
 _MARK = Path(".scratch", "in-mlflow.json")
@@ -48,12 +51,17 @@ def sync(roots: Iterable[Path], store: Store | None = None, execution: str | Non
     A run that the store does not know (another clone, a lost database, a server that was away) is made as it
     was, with its own times, and tagged quintet.restored; never twice. (Not tagged are runs of `execution`, the one
     that asks: they are sent for the first time.) One whose process was killed says KILLED. One damaged journal does
-    not stop the others. Raises `UserError` when the store can not be reached.
+    not stop the others. Copies in `UNSENT` are deleted once they are sent. Raises `UserError` when the store can not
+    be reached.
     """
     store = store or Store()
     store.check()
     summary = Summary()
+    known = set()
     for path in sorted((p for root in roots for p in root.rglob(FILE_NAME)), key=_order):
+        copy = _first(path).get("journal")
+        if copy in known:
+            continue
         projection = Projection(store, path, restored=execution is None or _execution(path) != execution)
         try:
             say_killed_if_abandoned(path)
@@ -61,6 +69,10 @@ def sync(roots: Iterable[Path], store: Store | None = None, execution: str | Non
         except Exception as e:
             summary.failed[str(path)] = str(e) if isinstance(e, UserError) else reason(e)
             continue
+        if copy:
+            known.add(copy)
+        if UNSENT.name == path.parent.parent.name:
+            shutil.rmtree(path.parent)
         if projection.run_key and projection.run_id:
             summary.run_ids[projection.run_key] = projection.run_id
         if projection.deleted:

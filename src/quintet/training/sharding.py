@@ -7,15 +7,14 @@ them, and Lightning's strategy for it takes neither a CPU nor clipping by norm.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch.distributed as dist
 from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
-from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
 
 
 def strategy(processes: int) -> ModelParallelStrategy:
@@ -27,6 +26,8 @@ def strategy(processes: int) -> ModelParallelStrategy:
 
 def shard(network: nn.Module, mesh: DeviceMesh) -> None:
     """Shares out `network` in place, block by block: the children of lists and sequences, then all that is left."""
+    from torch.distributed.fsdp import FSDPModule, fully_shard
+
     if isinstance(network, FSDPModule):
         return
     for part in network.modules():
@@ -42,10 +43,14 @@ def whole_weights(network: nn.Module) -> dict[str, Tensor]:
     """The network's weights on the CPU, in one piece. All processes call it; the first one gets them."""
     if not dist.is_initialized():
         return {name: value.detach().cpu() for name, value in network.state_dict().items()}
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
     whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
     return cast(dict[str, Tensor], get_model_state_dict(network, options=whole))
 
 
 def local(weights: Tensor) -> Tensor:
     """The share of `weights` that lies on this process."""
-    return weights.to_local() if isinstance(weights, DTensor) else weights
+    # A DTensor, if it has that: to import the class would take half a second in each training.
+    to_local = getattr(weights, "to_local", None)
+    return to_local() if to_local else weights
