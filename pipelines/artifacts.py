@@ -136,11 +136,14 @@ def _run_link(address: str | None, run: Mapping[str, Any]) -> str:
     known = f"`{run['mlflow_run_id']}`" if run.get("mlflow_run_id") else f"run key `{run['run_key']}`"
     if address is None:
         return f"{known} (no MLflow server is running; `make ui` starts one)"
+    login = _mlflow_login(address)
     api, by_name = f"{address}/api/2.0/mlflow", urllib.parse.urlencode({"experiment_name": run["task"]})
     try:
-        experiment = ask(f"{api}/experiments/get-by-name?{by_name}", timeout_seconds=5)["experiment"]["experiment_id"]
+        experiment = ask(f"{api}/experiments/get-by-name?{by_name}", timeout_seconds=5, login=login)["experiment"][
+            "experiment_id"
+        ]
         wanted = {"experiment_ids": [experiment], "filter": f"tags.`{RUN_KEY}` = '{run['run_key']}'"}
-        found = ask(f"{api}/runs/search", wanted, timeout_seconds=5).get("runs")
+        found = ask(f"{api}/runs/search", wanted, timeout_seconds=5, login=login).get("runs")
     except OSError as error:
         return f"{known} (MLflow at {address} did not answer: {error})"
     if not found:
@@ -153,6 +156,17 @@ def _mlflow_address(root: Path) -> str | None:
     """A server that shows the runs in a browser: the one that `ui` runs, else MLFLOW_TRACKING_URI without its login."""
     address = addresses(root).get("mlflow") or os.environ.get("MLFLOW_TRACKING_URI", "")
     return re.sub(r"(?<=://)[^/]*@", "", address).rstrip("/") if address.startswith("http") else None
+
+
+def _mlflow_login(address: str) -> str | None:
+    """The login for the server at MLFLOW_TRACKING_URI, as MLflow's client takes it; none for another server."""
+    given = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
+    if re.sub(r"(?<=://)[^/]*@", "", given) != address:
+        return None
+    if inside := re.match(r"\w+://([^/]*)@", given):
+        return urllib.parse.unquote(inside[1])
+    user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD"))
+    return f"{user}:{password}" if user and password else None
 
 
 def leaderboard_rows(report: Mapping[str, Any]) -> list[dict[str, str]]:

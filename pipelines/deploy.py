@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
-from pipelines.servers import ask
+from pipelines.servers import ask, prefect_login
 from quintet.errors import UserError
 
 POOL = "quintet"
@@ -50,10 +50,12 @@ def skip_missed_runs(api: str) -> int:
         "expected_start_time": {"before_": datetime.now(UTC).isoformat()},
         "tags": {"all_": ["auto-scheduled"]},
     }
-    missed = ask(f"{api}/flow_runs/filter", {"flow_runs": past, "flows": {"name": {"any_": [FLOW]}}})
+    missed = ask(
+        f"{api}/flow_runs/filter", {"flow_runs": past, "flows": {"name": {"any_": [FLOW]}}}, login=prefect_login()
+    )
     state = {"type": "CANCELLED", "name": "Missed", "message": "No worker was up at that time"}
     for run in missed:
-        ask(f"{api}/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+        ask(f"{api}/flow_runs/{run['id']}/set_state", {"state": state, "force": True}, login=prefect_login())
     return len(missed)
 
 
@@ -68,12 +70,16 @@ def settle_lost_runs(root: Path, api: str) -> int:
     except Timeout:
         return 0  # one is alive, and will speak for itself
     under_way = {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}
-    lost = ask(f"{api}/flow_runs/filter", {"flow_runs": under_way, "work_pools": {"name": {"any_": [POOL]}}})
+    lost = ask(
+        f"{api}/flow_runs/filter",
+        {"flow_runs": under_way, "work_pools": {"name": {"any_": [POOL]}}},
+        login=prefect_login(),
+    )
     for run in lost:
         asked = run["state_type"] == "CANCELLING"
         state = {"type": "CANCELLED", "name": "Cancelled"} if asked else {"type": "CRASHED", "name": "Crashed"}
         state["message"] = "Its process and its worker were killed"
-        ask(f"{api}/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+        ask(f"{api}/flow_runs/{run['id']}/set_state", {"state": state, "force": True}, login=prefect_login())
     return len(lost)
 
 
@@ -81,7 +87,7 @@ def _create_pool(api: str) -> None:
     # One run at a time: the runs of all deployments share one workspace, and wait for each other.
     pool = {"name": POOL, "type": "process", "concurrency_limit": 1, "description": "Processes on this machine"}
     try:
-        ask(f"{api}/work_pools/", pool)
+        ask(f"{api}/work_pools/", pool, login=prefect_login())
     except urllib.error.HTTPError as error:
         with error:
             if error.code != 409:  # it is there
@@ -90,7 +96,7 @@ def _create_pool(api: str) -> None:
 
 def _deployed(api: str, name: str) -> bool:
     try:
-        ask(f"{api}/deployments/name/{FLOW}/{name}")
+        ask(f"{api}/deployments/name/{FLOW}/{name}", login=prefect_login())
     except urllib.error.HTTPError as error:
         with error:
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -57,13 +58,22 @@ def answers(address: str) -> bool:
         return False
 
 
-def ask(address: str, body: object = None, timeout_seconds: float = 30.0) -> Any:
+def prefect_login() -> str | None:
+    """What Prefect's own client shows a server that asks for a login: `user:password`, or None."""
+    return os.environ.get("PREFECT_API_AUTH_STRING")
+
+
+def ask(address: str, body: object = None, timeout_seconds: float = 30.0, login: str | None = None) -> Any:
     """The JSON answer to a POST of `body`, or to a GET if there is none. (`import prefect` would take a second.)
 
-    Asked again on 503: Prefect says so where its database was busy and nothing has been done, as its own client knows.
+    `login` is `user:password`; a server that asks for none does not look at it. Asked again on 503: Prefect says so
+    where its database was busy and nothing has been done, as its own client knows.
     """
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    if login is not None:
+        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+    request = urllib.request.Request(address, data, headers)
     for wait in _BUSY_SECONDS:
         try:
             return _answer(request, timeout_seconds)
@@ -85,8 +95,21 @@ def running_server(root: Path) -> str | None:
     given, own = os.environ.get("PREFECT_API_URL"), addresses(root).get("prefect")
     for api in (given, own and f"{own}/api"):
         if api and answers(f"{api}/health"):
+            _check_login(api)
             return api
     return None
+
+
+def _check_login(api: str) -> None:
+    """Raises a UserError where the server at `api` refuses our login: its health it tells to anybody."""
+    try:
+        ask(f"{api}/admin/version", login=prefect_login())
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code != HTTPStatus.UNAUTHORIZED:
+                raise
+        wrong = "asks for a login" if prefect_login() is None else "refuses this login"
+        raise UserError("PREFECT_API_AUTH_STRING", f"{api} {wrong}", "set it to the server's user:password") from None
 
 
 def addresses(root: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.servers import ask
+from pipelines.servers import ask, prefect_login
 
 EVENT = "quintet.data-changed"
 _STORE = Path(".prefect", "watched.json")
@@ -93,4 +93,4 @@ def send_event(api: str, folder: str) -> None:
         "related": [],
         "payload": {},
     }
-    ask(f"{api}/events", [event])
+    ask(f"{api}/events", [event], login=prefect_login())
