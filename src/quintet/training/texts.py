@@ -21,6 +21,9 @@ from quintet.training.inputs import Inputs
 
 # Tokens of a batch in prediction, padding included.
 _PREDICTION_TOKENS = 16_384
+# Pairs to pre-train on: documents that give fewer are cut again elsewhere. Of a few hundred pairs that stay the same a
+# network learns by heart which follow each other, and nothing that holds for other documents.
+_TRAINING_PAIRS = 20_000
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,12 @@ class TextInputs(Inputs):
 
     def load(self, split: str, labels: float = 1.0, seed: int = 0) -> TextSplit:
         assert self.prepared is not None
-        return self.encoded(_some(load_texts(self.prepared, split), labels, seed))
+        texts = _some(load_texts(self.prepared, split), labels, seed)
+        return self.encoded(texts, _TRAINING_PAIRS if split == "train" else 1)
 
-    def encoded(self, texts: Texts) -> TextSplit:
-        """Rows of these texts."""
-        rows = encode(texts, self.tokenizer, self.length, self.spec.classes)
+    def encoded(self, texts: Texts, pairs: int = 1) -> TextSplit:
+        """Rows of these texts; of prose at least so many `pairs`."""
+        rows = encode(texts, self.tokenizer, self.length, self.spec.classes, pairs=pairs)
         return TextSplit(rows.ids, rows.inputs, rows.targets, rows, texts)
 
     def collate(self, split: Split, rows: NDArray[np.int64]) -> Batch:

@@ -213,3 +213,13 @@ def test_only_the_mark_of_an_unknown_word_is_read_as_one_in_prose():
     assert ((rows.inputs == SEP).sum(1) == 2).all()
     assert not (rows.inputs == special(tokenizer).mask).any()
     assert (rows.inputs == UNK).any()
+
+
+def test_few_documents_are_cut_anew_until_there_are_enough_pairs(tokenizer):
+    words = ("cat", "dog", "owner")
+    documents = made(sentences=[[f"{word} sat {'by the door ' * (i % 4)}." for i in range(40)] for word in words])
+    once, often = encode(documents, tokenizer, 48), encode(documents, tokenizer, 48, pairs=300)
+    assert len(once) < 100 < 300 <= len(often) < 300 + 2 * len(once)
+    assert np.array_equal(often.inputs[: len(once)], once.inputs)
+    assert len(np.unique(often.inputs, axis=0)) > 2 * len(np.unique(once.inputs, axis=0))
+    assert len(encode(made(sentences=[[]]), tokenizer, 48, pairs=5)) == 0

@@ -162,6 +162,12 @@ def test_weights_start_at_the_papers_deviation(embed_dim: int) -> None:
         assert weight.std().item() == pytest.approx(0.0176, rel=0.03)  # 0.02, cut at two deviations
 
 
+def test_a_narrow_one_may_start_larger() -> None:
+    settings = {"num_layers": 1, "embed_dim": 192, "initializer_range": 0.06}
+    bert = build_encoder("bert", "bert", "text", (8, 30, 0, 2), settings)
+    assert bert.pooler.weight.std().item() == pytest.approx(3 * 0.0176, rel=0.03)
+
+
 def test_reads_a_checkpoint(tmp_path: Path) -> None:
     reference = theirs(BertForPreTraining)
     reference.save_pretrained(tmp_path)

@@ -52,18 +52,20 @@ class EncodedTexts:
 
 
 def encode(
-    texts: Texts, tokenizer: Tokenizer, length: int, classes: Sequence[str] = (), *, seed: int = 0
+    texts: Texts, tokenizer: Tokenizer, length: int, classes: Sequence[str] = (), *, seed: int = 0, pairs: int = 1
 ) -> EncodedTexts:
     """Every example of `texts` as rows of at most `length` tokens.
 
-    `classes` are the tags that `targets` point into; `seed` draws the pairs of `next`.
+    `classes` are the tags that `targets` point into; `seed` draws the pairs of `next`. Documents that give fewer than
+    `pairs` are cut again elsewhere until there are as many, as the paper's code does with its `dupe_factor`.
     """
     # A text may say "[SEP]" without meaning it. Only WikiText's unknown words, in `next`, are meant.
     tokenizer.encode_special_tokens = texts.target != "next"
     rows = _Rows(length, special(tokenizer))
-    {"class": _classes, "tags": _tags, "span": _spans, "next": _pairs}[texts.target](
-        texts, tokenizer, rows, classes, seed
-    )
+    if texts.target == "next":
+        _pairs(texts, tokenizer, rows, seed, pairs)
+    else:
+        {"class": _classes, "tags": _tags, "span": _spans}[texts.target](texts, tokenizer, rows, classes)
     return rows.stacked(texts)
 
 
@@ -113,7 +115,7 @@ class _Rows:
         return EncodedTexts(ids, examples, inputs, targets, offsets, words, self.truncated)
 
 
-def _classes(texts: Texts, tokenizer: Tokenizer, rows: _Rows, classes: Sequence[str], seed: int) -> None:
+def _classes(texts: Texts, tokenizer: Tokenizer, rows: _Rows, classes: Sequence[str]) -> None:
     room = rows.length - 2
     for index, (found, target) in enumerate(zip(_batch(tokenizer, texts["text"]), texts["target"], strict=True)):
         rows.truncated += len(found.ids) > room
@@ -121,7 +123,7 @@ def _classes(texts: Texts, tokenizer: Tokenizer, rows: _Rows, classes: Sequence[
         rows.offsets.append([(0, 0), *found.offsets[:room]])
 
 
-def _tags(texts: Texts, tokenizer: Tokenizer, rows: _Rows, classes: Sequence[str], seed: int) -> None:
+def _tags(texts: Texts, tokenizer: Tokenizer, rows: _Rows, classes: Sequence[str]) -> None:
     room = rows.length - 2
     number = {tag: index for index, tag in enumerate(classes)}
     encodings = tokenizer.encode_batch(texts["words"], is_pretokenized=True, add_special_tokens=False)
@@ -166,7 +168,7 @@ def _tag_window(
     rows.words.append(words)
 
 
-def _spans(texts: Texts, tokenizer: Tokenizer, rows: _Rows, classes: Sequence[str], seed: int) -> None:
+def _spans(texts: Texts, tokenizer: Tokenizer, rows: _Rows, classes: Sequence[str]) -> None:
     # Questions share their contexts: each is cut into tokens once.
     contexts = {text: index for index, text in enumerate(dict.fromkeys(texts["context"]))}
     cut = _batch(tokenizer, list(contexts))
@@ -206,7 +208,7 @@ def _token_span(offsets: Sequence[tuple[int, int]], start: int, answer: str) -> 
     return held[0], held[-1]
 
 
-def _pairs(texts: Texts, tokenizer: Tokenizer, rows: _Rows, classes: Sequence[str], seed: int) -> None:
+def _pairs(texts: Texts, tokenizer: Tokenizer, rows: _Rows, seed: int, least: int) -> None:
     marks = rows.marks
     others = {marks.pad, marks.first, marks.separator, marks.mask}
     sentences = iter(_batch(tokenizer, [sentence for document in texts["sentences"] for sentence in document]))
@@ -214,6 +216,12 @@ def _pairs(texts: Texts, tokenizer: Tokenizer, rows: _Rows, classes: Sequence[st
         [[marks.unknown if token in others else token for token in next(sentences).ids] for _ in document]
         for document in texts["sentences"]
     ]
-    for pair in next_pairs(documents, rows.length, seed):
+    cut = next_pairs(documents, rows.length, seed)
+    found = list(cut)
+    while cut and len(found) < least:
+        seed += 1
+        cut = next_pairs(documents, rows.length, seed)
+        found += cut
+    for pair in found:
         tokens = [marks.first, *pair.first, marks.separator, *pair.second, marks.separator]
         rows.add(pair.document, tokens, int(pair.is_next))
