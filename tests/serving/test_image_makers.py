@@ -1,11 +1,11 @@
-"""Served generators and inpainters: what is asked for is made, what makes no sense is refused."""
+"""Served generators, inpainters and translators: what is asked for is made, what makes no sense is refused."""
 
 from __future__ import annotations
 
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from quintet.serving.adapter import Adapter, BadInput
 from quintet.serving.files import predict_files
 from quintet.tasks.generation import Generation, latents
 from quintet.tasks.inpainting import Inpainting
+from quintet.tasks.style_transfer import StyleTransfer
 from quintet.training.weights import save_weights
 from tests.serving.conftest import BAD, encoded
 
@@ -29,6 +30,9 @@ SPEC = DataSpec("bars", "image", "class", (1, 8, 8), ("7", "b", "c"), {}, {}, (0
 VAE = {"family": "cnn", "name": "vae", "settings": {"latent_dim": 4, "width": 4, "conditional": True}}
 STYLEGAN = {"family": "gan", "name": "stylegan", "settings": {"latent_dim": 4, "mapping_layers": 1, "width": 4}}
 PIX2PIX = {"family": "gan", "name": "pix2pix", "settings": {"width": 4}}
+CYCLEGAN = {"family": "gan", "name": "cyclegan", "settings": {"width": 4, "num_blocks": 1}}
+DOMAINS = replace(SPEC, classes=("digits", "outlines"))
+TASKS = {"vae": Generation, "stylegan": Generation, "pix2pix": Inpainting, "cyclegan": StyleTransfer}
 CPU = torch.device("cpu")
 
 
@@ -38,12 +42,13 @@ def served(tmp_path: Path) -> Callable[..., tuple[Adapter, Any]]:
 
     def make(model: dict[str, Any]) -> tuple[Adapter, Any]:
         torch.manual_seed(0)
-        task = "inpainting" if model is PIX2PIX else "generation"
-        network = (Inpainting if model is PIX2PIX else Generation)(SPEC).network(model).eval()
+        objective, spec = TASKS[model["name"]], DOMAINS if model is CYCLEGAN else SPEC
+        network = objective(spec).network(model).eval()
         if model is STYLEGAN:
             network.generator.mean_style.normal_()
         save_weights(network.state_dict(), tmp_path / "weights.safetensors")
-        adapter = make_adapter({"task": task, "model": model}, json.loads(json.dumps(asdict(SPEC))))
+        task = objective.__module__.removeprefix("quintet.tasks.")
+        adapter = make_adapter({"task": task, "model": model}, json.loads(json.dumps(asdict(spec))))
         adapter.load(tmp_path / "weights.safetensors", {})
         return adapter, network
 
@@ -61,7 +66,7 @@ def asked(adapter: Adapter, **row: Any) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.parametrize("model", [VAE, STYLEGAN, PIX2PIX], ids=["vae", "stylegan", "pix2pix"])
+@pytest.mark.parametrize("model", [VAE, STYLEGAN, PIX2PIX, CYCLEGAN], ids=[*TASKS])
 def test_the_example_is_answered_with_the_fields_it_promises(served: Callable[..., Any], model: Any) -> None:
     adapter, _ = served(model)
     assert set(adapter.example()) <= set(adapter.takes)
@@ -235,3 +240,54 @@ def test_transparent_files_are_repaired_into_a_folder(served: Callable[..., Any]
     assert "nothing of the picture is transparent" in found.bad[f"{tmp_path}/in/b.png"]
     wanted = asked(adapter, image=encoded(transparent))["image"]
     assert (tmp_path / "out/00000.png").read_bytes() == base64.b64decode(wanted)
+
+
+def test_an_image_is_translated_into_the_domain_that_is_named(served: Callable[..., Any]) -> None:
+    adapter, network = served(CYCLEGAN)
+    _, whole, _ = holed()
+    before = opened(whole)
+    for domain, into in enumerate(DOMAINS.classes):
+        answer = asked(adapter, image=whole, into=into)
+        with torch.no_grad():
+            given = torch.from_numpy(before.copy()).float()[None, None] / 127.5 - 1
+            wanted = ((network.translator(given, torch.tensor([domain]))[0, 0] + 1) * 127.5).round().numpy()
+        assert np.abs(opened(answer["image"]) - wanted).max() <= 1
+        assert answer["into"] == into
+        assert asked(adapter, image=before.tolist(), into=into) == answer, "pixels are as good as a picture"
+    assert asked(adapter, image=whole) == asked(adapter, image=whole, into=float("nan")) == answer
+    # Rows of one request may go both ways.
+    both = adapter.answer([adapter.read({"image": whole, "into": into}) for into in reversed(DOMAINS.classes)])
+    assert [row["into"] for row in both] == ["outlines", "digits"]
+    assert both[0] == answer != both[1]
+
+
+@pytest.mark.parametrize("into", ["sketches", "", 1, ["digits"]])
+def test_a_domain_that_is_not_there_is_refused(served: Callable[..., Any], into: Any) -> None:
+    adapter, _ = served(CYCLEGAN)
+    with pytest.raises(BadInput, match=r"unknown domain .* in 'into'; it takes: digits, outlines"):
+        adapter.read({"image": holed()[1], "into": into})
+
+
+@pytest.mark.parametrize("case", ["not base64", "empty text", "torn", "bomb", "nothing"])
+def test_a_picture_to_translate_that_can_not_be_read_is_refused(served: Callable[..., Any], case: str) -> None:
+    adapter, _ = served(CYCLEGAN)
+    make, message = BAD[case]
+    with pytest.raises(BadInput, match=message):
+        adapter.read({"image": make(), "into": "digits"})
+
+
+def test_pictures_and_rows_are_translated_into_a_folder(served: Callable[..., Any], tmp_path: Path) -> None:
+    adapter, _ = served(CYCLEGAN)
+    _, whole, _ = holed()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.png").write_bytes(base64.b64decode(whole))
+    lines = [{"image": whole, "into": "digits"}, {"image": whole, "to": "digits"}]
+    (tmp_path / "in/b.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = predict_files(adapter, [tmp_path / "in"], tmp_path / "out", skip_bad=True)
+    assert found.answered == 2
+    assert found.bad == {f"{tmp_path}/in/b.jsonl:2": "unknown column 'to'; it takes: image, into"}
+    rows = [json.loads(line) for line in (tmp_path / "out/answers.jsonl").read_text().splitlines()]
+    assert [row["into"] for row in rows] == ["outlines", "digits"]
+    for row in rows:
+        wanted = asked(adapter, image=whole, into=row["into"])["image"]
+        assert (tmp_path / "out" / row["image"]).read_bytes() == base64.b64decode(wanted)

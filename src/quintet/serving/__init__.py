@@ -24,6 +24,7 @@ ADAPTERS: dict[tuple[str, str], str] = {
     ("pretraining", "text"): "quintet.serving.masked_words:MaskedWordFiller",
     ("generation", "image"): "quintet.serving.image_maker:ImageMaker",
     ("inpainting", "image"): "quintet.serving.image_repairer:ImageRepairer",
+    ("style_transfer", "image"): "quintet.serving.image_restyler:ImageRestyler",
 }
 
 
