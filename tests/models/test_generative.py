@@ -54,7 +54,7 @@ CASES = {
     "stylegan": Case(
         {"latent_dim": 8, "mapping_layers": 2, "width": 4, "max_width": 8},
         [("generator", {}, (3, 1024, 1024), 30_370_060), ("discriminator", {}, (3, 1024, 1024), 29_012_513)],
-        [{"conditional": True}, {"smallest": 2}],
+        [{"conditional": True}, {"smallest": 2}, {"discriminator": "dcgan"}],
     ),
     # No count is published. DCGAN's discriminator with one more halving: 512 x 1024 x 16 weights and 2 x 1024 of
     # normalisation more, and 1024 x 16 instead of 512 x 16 weights to the logit.

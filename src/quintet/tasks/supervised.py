@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,9 @@ class Supervised(pl.LightningModule):
         # Where algorithms are to be deterministic, torch fills all new memory with NaN besides, which costs up to a
         # tenth of a step and changes nothing for operations that write before they read.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        # Lightning has torch look for GPUs through their driver's library, so that processes can still be forked. An
+        # optimiser looks in every step: a quarter of a millisecond. All processes are there now.
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
     def on_train_start(self) -> None:
         self.objective.ready()

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from quintet.models.bounds import PositiveFloat, PositiveInt, Probability
+from quintet.models.gan import dcgan
 from quintet.models.gan.dcgan import Crop
 from quintet.models.gan.sizes import pyramid
 
@@ -292,7 +294,11 @@ class Discriminator(nn.Module):
 
 
 class StyleGAN(nn.Module):
-    """`width` channels at full size, twice as many at each halving, `max_width` at most."""
+    """`width` channels at full size, twice as many at each halving, `max_width` at most.
+
+    StyleGAN is a generator; the first paper takes over the discriminator of the work before (2019, sec. 2), the
+    second has a residual one. `discriminator` is that, or DCGAN's, which learns small images in fewer steps.
+    """
 
     def __init__(
         self,
@@ -307,6 +313,7 @@ class StyleGAN(nn.Module):
         style_mixing: Probability = 0.9,
         truncation: PositiveFloat = 1.0,
         conditional: bool = False,
+        discriminator: Literal["residual", "dcgan"] = "residual",
     ) -> None:
         super().__init__()
         channels, *sides = shape
@@ -317,7 +324,11 @@ class StyleGAN(nn.Module):
         self.generator = Generator(
             channels, maps[::-1], widths[::-1], known, latent_dim, mapping_layers, style_mixing, truncation
         )
-        self.discriminator = Discriminator(channels, maps, widths, known, latent_dim)
+        self.discriminator: nn.Module = (
+            Discriminator(channels, maps, widths, known, latent_dim)
+            if discriminator == "residual"
+            else dcgan.Discriminator(shape, known, width, smallest)
+        )
 
     def generate(
         self, latent: Float[Tensor, "batch latent_dim"], labels: Int[Tensor, " batch"] | None = None
