@@ -327,7 +327,8 @@ class StyleGAN(nn.Module):
         self.discriminator: nn.Module = (
             Discriminator(channels, maps, widths, known, latent_dim)
             if discriminator == "residual"
-            else dcgan.Discriminator(shape, known, width, smallest)
+            # One halving more, where the residual one has two layers more.
+            else dcgan.Discriminator(shape, known, width, max(1, smallest // 2))
         )
 
     def generate(
