@@ -100,13 +100,13 @@ def test_dvc_does_not_record_a_training_that_was_told_to_end(fresh: Project) -> 
 
 def test_a_changed_setting_never_goes_on_from_a_stale_checkpoint(fresh: Project) -> None:
     interrupt(fresh, f".scratch/{EXPERIMENT}-*/seed-0/last.ckpt", signal.SIGKILL)
-    (stale,) = (fresh.root / ".scratch").iterdir()
+    (stale,) = fresh.root.glob(f".scratch/{EXPERIMENT}-*")
     params = (fresh.root / "params.yaml").read_text(encoding="utf8")
     fresh.edit(["training", "optimiser", "lr"], 0.001)
     try:
         process = fresh.start(*TRAIN)
         wait_for(fresh, f".scratch/{EXPERIMENT}-*/seed-0/weights.safetensors", process)
-        assert len({folder.name for folder in (fresh.root / ".scratch").iterdir()} - {stale.name}) == 1
+        assert len(set(fresh.root.glob(f".scratch/{EXPERIMENT}-*")) - {stale}) == 1
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=60)
     finally:
