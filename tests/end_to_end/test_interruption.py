@@ -101,6 +101,8 @@ def test_dvc_does_not_record_a_training_that_was_told_to_end(fresh: Project) -> 
 def test_a_changed_setting_never_goes_on_from_a_stale_checkpoint(fresh: Project) -> None:
     interrupt(fresh, f".scratch/{EXPERIMENT}-*/seed-0/last.ckpt", signal.SIGKILL)
     (stale,) = fresh.root.glob(f".scratch/{EXPERIMENT}-*")
+    # So that what appears next is the other training's.
+    (stale / "seed-0/weights.safetensors").unlink(missing_ok=True)
     params = (fresh.root / "params.yaml").read_text(encoding="utf8")
     fresh.edit(["training", "optimiser", "lr"], 0.001)
     try:
