@@ -62,6 +62,15 @@ def test_a_copy_that_waits_to_be_sent_is_sent_once_and_deleted(store: Store, ful
     assert len(sync(places, store).unchanged) == 1
 
 
+def test_results_of_an_entry_that_is_called_unsent_stay(store: Store) -> None:
+    journal = Journal(store.root / "outputs/baselines/unsent/most-frequent/journal.jsonl")
+    journal.start("baseline", experiment="classification")
+    journal.end()
+    journal.close()
+    assert len(sync([store.root / "outputs"], store).created) == 1
+    assert journal.path.exists()
+
+
 def test_what_the_asking_execution_did_is_sent_for_the_first_time_and_not_called_restored(
     store: Store, tmp_path: Path
 ) -> None:

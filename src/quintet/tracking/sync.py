@@ -71,7 +71,7 @@ def sync(roots: Iterable[Path], store: Store | None = None, execution: str | Non
             continue
         if copy:
             known.add(copy)
-        if UNSENT.name == path.parent.parent.name:
+        if path.parts[-4:-2] == UNSENT.parts:
             shutil.rmtree(path.parent)
         if projection.run_key and projection.run_id:
             summary.run_ids[projection.run_key] = projection.run_id
