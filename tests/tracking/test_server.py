@@ -85,7 +85,9 @@ def test_the_champion_is_served_until_ctrl_c(server: tuple[subprocess.Popen[str]
     assert family
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
-    assert psutil.wait_procs(family, timeout=1)[1] == []
+    left = psutil.wait_procs(family, timeout=1)[1]
+    # An orphan that has ended stays a zombie for as long as the system's first process does not collect it.
+    assert [p for p in left if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def answers_well_and_badly(server: str) -> None:
