@@ -24,8 +24,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Where something is stale, the flow lets DVC run as many stages at a time as there are cores.
 repro: $(INSTALLED) ## run what is stale of the suite in force, and show the leaderboard
 	@$(BIN)/quintet check
+	@PATH="$(CURDIR)/$(BIN):$$PATH"; dvc status --quiet || python -m pipelines run
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/quintet sync
 	@$(BIN)/quintet leaderboard

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from quintet.errors import UserError
+
+# Tries, a tenth of a second apart.
+_TRIES = 50
 
 
 def parameters(stage: str) -> dict[str, Any]:
@@ -41,10 +45,20 @@ def _declared(stage: str) -> Iterator[Any]:
     """DVC's own view of `stage`."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 
     try:
         with Repo() as repo:
-            yield repo.stage.collect(stage)[0]
+            for left in reversed(range(_TRIES)):
+                try:
+                    node = repo.stage.collect(stage)[0]
+                    break
+                except (YAMLSyntaxError, YAMLValidationError):
+                    # DVC looks into dvc.lock too, where the entry of a stage that ran beside us may be half written.
+                    if not left:
+                        raise
+                    time.sleep(0.1)
+            yield node
     except DvcException as e:
         raise UserError("dvc.yaml", f"stage {stage}: {e}", "see: dvc stage list") from None
 
