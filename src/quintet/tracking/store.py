@@ -29,7 +29,7 @@ _ENVIRONMENT = {
     # journal is our retry.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    # A server that keeps artifacts in a bucket would send us there, by a name that may mean nothing outside its network.
+    # A server that keeps artifacts in a bucket would send us there, by a name that may mean nothing outside its net.
     "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
     "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
 }
