@@ -11,9 +11,16 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import yaml
+
+from quintet.data import DATASETS
+from quintet.graph.plan import cores
+
 ROOT = Path(__file__).parents[1]
 # Four minutes each for classifying images, for texts, and for making images.
 GOAL = 3 * 240.0
+# With nothing to do. It was set for the part that classifies images, so that part is measured alone as well.
+IDLE = 3.0
 _DVC = (sys.executable, "-m", "dvc")
 
 
@@ -33,15 +40,38 @@ def run() -> None:
                 sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
             return time.perf_counter() - start
 
-        whole = timed(*_DVC, "repro")
+        whole = timed(sys.executable, "-m", "pipelines", "run")
         again = timed(*_DVC, "repro")
         work = sum(_work(file) for file in clone.glob("outputs/**/evaluation.json"))
-        print("The suite in force from nothing, in a scratch clone:")
-        print(f"  dvc repro              {whole:6.1f} s  goal {GOAL:g} s: {'met' if whole <= GOAL else 'MISSED'}")
-        print(f"  training, evaluation   {work:6.1f} s")
-        print(f"  everything else        {1 - work / whole:6.0%}    (start-up, data, report, DVC, MLflow)")
-        print(f"  dvc repro again        {again:6.1f} s  goal 3 s: {'met' if again <= 3 else 'MISSED'}")
+        print(f"The suite in force from nothing, in a scratch clone, {cores()} stages at a time:")
+        print(f"  the flow               {whole:6.1f} s  goal {GOAL:g} s: {'met' if whole <= GOAL else 'MISSED'}")
+        print(f"  training, evaluation   {work:6.1f} s  of its {cores()} cores")
+        print(
+            f"  everything else        {1 - work / whole / cores():6.0%}    (start-up, data, report, DVC, MLflow, waiting)"
+        )
+        print(f"  dvc repro again        {again:6.1f} s  goal {IDLE:g} s: {'met' if again <= IDLE else 'MISSED'}")
+        if _only_images_to_classify(clone / "params.yaml"):
+            timed(*_DVC, "repro")
+            again = timed(*_DVC, "repro")
+            print(f"  classifying images only{again:6.1f} s  goal {IDLE:g} s: {'met' if again <= IDLE else 'MISSED'}")
         print(flush=True)
+
+
+def _only_images_to_classify(file: Path) -> bool:
+    """Leaves that part of the suite alone in params.yaml, if there is one."""
+    params = yaml.safe_load(file.read_text(encoding="utf8"))
+    data = {name for name, options in params["data"].items() if DATASETS[options["set"]].kind == "image"}
+    for section in ("experiments", "baselines"):
+        params[section] = {
+            name: entry
+            for name, entry in params[section].items()
+            if entry["data"] in data and entry["task"] == "classification"
+        }
+    used = {entry["data"] for entry in params["experiments"].values()}
+    params["data"] = {name: options for name, options in params["data"].items() if name in used}
+    params["pretraining"] = params["finetuning"] = {}
+    file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf8")
+    return bool(used)
 
 
 def _work(file: Path) -> float:
