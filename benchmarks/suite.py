@@ -46,9 +46,7 @@ def run() -> None:
         print(f"The suite in force from nothing, in a scratch clone, {cores()} stages at a time:")
         print(f"  the flow               {whole:6.1f} s  goal {GOAL:g} s: {'met' if whole <= GOAL else 'MISSED'}")
         print(f"  training, evaluation   {work:6.1f} s  of its {cores()} cores")
-        print(
-            f"  everything else        {1 - work / whole / cores():6.0%}    (start-up, data, report, DVC, MLflow, idle cores)"
-        )
+        print(f"  everything else        {1 - work / whole / cores():6.0%}    (start-up, data, report, DVC, MLflow)")
         print(f"  dvc repro again        {again:6.1f} s  goal {IDLE:g} s: {'met' if again <= IDLE else 'MISSED'}")
         if _only_images_to_classify(clone / "params.yaml"):
             timed(*_DVC, "repro")
