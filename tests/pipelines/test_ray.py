@@ -121,12 +121,15 @@ def wait_until(true: Callable[[], object], seconds: float = 150.0) -> None:
         time.sleep(0.1)
 
 
-def steps() -> list[psutil.Process]:
-    """Processes of train@a, wherever they run."""
+def steps(cluster: Cluster) -> list[psutil.Process]:
+    """Processes of train@a on its workers. Tests that run beside this one have some by the same name."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if {"step.py", "train@a"} <= set(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
+            ours = {"step.py", "train@a"} <= set(process.cmdline()) and Path(process.cwd()).is_relative_to(
+                cluster.folder
+            )
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 
@@ -177,8 +180,8 @@ def test_a_worker_that_dies_has_its_stage_run_elsewhere(
 ) -> None:
     edit("params.yaml", "a: {seconds: 0", "a: {seconds: 8")
     with server.start_flow(shared, "--engine", "ray", "--stages", "train@a") as flow:
-        wait_until(steps)
-        (victim,) = [name for name in ("one", "two") if steps()[0].cwd().startswith(str(cluster.folder / name))]
+        wait_until(lambda: steps(cluster))
+        (victim,) = [name for name in ("one", "two") if steps(cluster)[0].cwd().startswith(str(cluster.folder / name))]
         _kill(cluster.workers[victim])
         _, err = flow.communicate(timeout=120)
     assert flow.returncode == 0, err
@@ -191,10 +194,10 @@ def test_a_worker_that_dies_has_its_stage_run_elsewhere(
 def test_cancelling_ends_what_runs_elsewhere(shared: Path, edit: Edit, cluster: Cluster, server: Any) -> None:
     edit("params.yaml", "a: {seconds: 0", "a: {seconds: 60")
     with server.start_flow(shared, "--engine", "ray", "--stages", "train@a") as flow:
-        wait_until(steps)
+        wait_until(lambda: steps(cluster))
         flow.send_signal(signal.SIGTERM)
         assert flow.wait(30) == 130
-        wait_until(lambda: not steps(), seconds=25)
+        wait_until(lambda: not steps(cluster), seconds=25)
         flow.communicate()
     assert "train@a" not in (shared / "dvc.lock").read_text()
 
