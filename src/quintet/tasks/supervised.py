@@ -83,13 +83,6 @@ class Supervised(pl.LightningModule):
 
     # -- Lightning's hooks
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning notes the hook it is in 45 times a step, and torch looks each time whether that is a weight: 0.1 ms.
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
     def configure_model(self) -> None:
         """Lightning calls it on every process; there is a mesh of them where weights are shared out."""
         if self.device_mesh is not None:
