@@ -9,11 +9,6 @@ from statistics import median
 ROUNDS = 3
 STAGES = ("prepare", "baseline", "train", "evaluate", "report")
 _IMPORT = "import time; t = time.perf_counter(); {lines}; print(time.perf_counter() - t)"
-# What `quintet STAGE` does first (cli.py).
-_BEFORE = {
-    "evaluate": "from quintet.stages import spared; spared.spare_compiler(); ",
-    "train": "from quintet.stages import spared; spared.spare_compiler(); spared.spare_metrics(); ",
-}
 _HEAVY = ("torch", "torchvision", "pytorch_lightning", "torchmetrics", "mlflow", "sklearn", "prefect", "dvc")
 
 
@@ -22,7 +17,7 @@ def run() -> None:
     peer = _seconds("import torch")
     print(f"  {'torch alone':22} {peer:5.2f}")
     for stage in STAGES:
-        lines = f"{_BEFORE.get(stage, '')}import quintet.stages.{stage}"
+        lines = f"from quintet.stages import spared; spared.spare({stage!r}); import quintet.stages.{stage}"
         loaded = _run(f"{lines}; import sys; print(*(m for m in {_HEAVY!r} if m in sys.modules))").split()
         seconds = _seconds(lines)
         print(f"  {stage:22} {seconds:5.2f}  {seconds / peer:4.1f} x torch  {' '.join(loaded)}")

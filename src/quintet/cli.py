@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 def _stage(options: argparse.Namespace) -> None:
     from quintet import config
     from quintet.experiment import STAGES
-    from quintet.stages.spared import spare_compiler, spare_metrics
+    from quintet.stages.spared import spare
 
     # All of the suite is checked, by whichever stage comes first, before any work is done.
     suite = config.load(Path())
@@ -124,6 +124,7 @@ def _stage(options: argparse.Namespace) -> None:
     }
     if name not in declared[stage]:
         raise unknown(config.PARAMS, _STAGES[stage][0], name, declared[stage])
+    spare(stage)
     if stage == "prepare":
         from quintet.stages.prepare import prepare
 
@@ -133,13 +134,10 @@ def _stage(options: argparse.Namespace) -> None:
 
         baseline(name)
     elif stage == "evaluate":
-        spare_compiler()
         from quintet.stages.evaluate import evaluate
 
         evaluate(name, suite.experiments[name].section)
     else:
-        spare_compiler()
-        spare_metrics()
         from quintet.stages.train import train
 
         train(name, suite.experiments[name].section)

@@ -126,11 +126,9 @@ def steps(cluster: Cluster) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            ours = {"step.py", "train@a"} <= set(process.cmdline()) and Path(process.cwd()).is_relative_to(
-                cluster.folder
-            )
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+            ended = process.status() == psutil.STATUS_ZOMBIE
+            if {"step.py", "train@a"} <= set(process.cmdline()) and not ended:
+                found += [process] if Path(process.cwd()).is_relative_to(cluster.folder) else []
     return found
 
 

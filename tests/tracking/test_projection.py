@@ -205,6 +205,21 @@ def test_the_store_is_at_the_projects_root(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "a/b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a/b")
     assert Store().uri == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_artifacts_come_through_the_server_that_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
+    from mlflow.utils.server_info import SERVER_INFO_MULTIPART_DOWNLOADS_ENABLED as OFFERED
+
+    for name in ("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"):
+        # Set and taken away, so that it is as before afterwards.
+        monkeypatch.setenv(name, "true")
+        monkeypatch.delenv(name)
+    offering = MlflowArtifactsRepository("mlflow-artifacts://127.0.0.1:9/run", tracking_uri="http://127.0.0.1:9")
+    offering._server_capabilities = {OFFERED: True}
+    assert offering._is_multipart_download_enabled(), "MLflow no longer sends clients to the bucket by itself"
+    assert Store(f"sqlite:///{tmp_path}/mlflow.db", tmp_path).client
+    assert not offering._is_multipart_download_enabled()
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "a"))  # DVC runs experiments in temporary copies
     assert Store().uri == f"sqlite:///{tmp_path}/a/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")

@@ -19,6 +19,15 @@ from typing import Any
 _COMPILER = "torch._dynamo"
 
 
+def spare(stage: str) -> None:
+    """Spare the process of `quintet STAGE` what that stage does not use, before its imports."""
+    if stage in ("prepare", "baseline"):
+        return
+    spare_compiler()
+    if stage != "evaluate":
+        spare_metrics()
+
+
 def spare_compiler() -> None:
     """Keep torch's compiler, and sympy with it, unloaded while nothing is compiled.
 
