@@ -21,7 +21,7 @@ _COMPILER = "torch._dynamo"
 
 def spare(stage: str) -> None:
     """Spare the process of `quintet STAGE` what that stage does not use, before its imports."""
-    if stage in ("prepare", "baseline"):
+    if stage in ("prepare", "baseline", "report"):
         return
     spare_compiler()
     if stage != "evaluate":
